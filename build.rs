@@ -1,0 +1,104 @@
+//! Turns `checks-manifest/*.toml` into Rust: one `Spec` per check and one constant per finding
+//! code, metric and fact, so that a check cannot use what its entry does not list, and an entry
+//! cannot list what its check does not use (the compiler says so in both cases).
+
+#[path = "src/manifest/schema.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the library, which uses more of it")]
+mod schema;
+
+use schema::Entry;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-changed=checks-manifest");
+    println!("cargo::rerun-if-changed=src/manifest/schema.rs");
+    let mut files: Vec<_> = fs::read_dir("checks-manifest")
+        .expect("checks-manifest is a directory of this package")
+        .map(|entry| entry.expect("checks-manifest can be listed").path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
+        .collect();
+    files.sort();
+    let code: String = files.iter().map(|path| module(&read(path))).collect();
+    let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    fs::write(Path::new(&out).join("manifest.rs"), code).expect("OUT_DIR can be written");
+}
+
+fn read(path: &Path) -> Entry {
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let entry: Entry = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(&*entry.name), "file name and name");
+    entry
+}
+
+/// The module of one check: `SPEC`, `code::X`, `metric::X`, `fact::X`.
+fn module(entry: &Entry) -> String {
+    let mut lists = [String::new(), String::new(), String::new()];
+    let mut names = [String::new(), String::new(), String::new()];
+    for (i, (name, code)) in entry.codes.iter().enumerate() {
+        write!(
+            lists[0],
+            "Code {{ name: {name:?}, status: Status::{}, meaning: {:?} }},",
+            camel(&code.status),
+            code.meaning
+        )
+        .expect("a String takes all");
+        constant(&mut names[0], name, "Code", "codes", i);
+    }
+    for (i, (name, m)) in entry.metrics.iter().enumerate() {
+        write!(
+            lists[1],
+            "MetricSpec {{ name: {name:?}, unit: {:?}, kind: Kind::{}, label: {:?}, \
+             prometheus: {:?}, prometheus_factor: {:?}, meaning: {:?} }},",
+            m.unit,
+            camel(&m.kind),
+            m.label,
+            m.prometheus,
+            m.prometheus_factor,
+            m.meaning
+        )
+        .expect("a String takes all");
+        constant(&mut names[1], name, "MetricSpec", "metrics", i);
+    }
+    for (i, (name, fact)) in entry.facts.iter().enumerate() {
+        write!(lists[2], "FactSpec {{ name: {name:?}, meaning: {:?} }},", fact.meaning)
+            .expect("a String takes all");
+        constant(&mut names[2], name, "FactSpec", "facts", i);
+    }
+    format!(
+        "pub mod {name} {{
+    use crate::plugin::spec::{{Code, FactSpec, Kind, MetricSpec, Spec}};
+    use crate::plugin::status::Status;
+    pub static SPEC: Spec = Spec {{ name: {name:?}, title: {title:?}, sentence: {sentence:?},
+        red: {red:?}, main_metric: {main:?}, remembers: {remembers},
+        capabilities: &{caps:?}, codes: &[{}], metrics: &[{}], facts: &[{}] }};
+    pub(crate) mod code {{ use super::*; {} }}
+    pub(crate) mod metric {{ use super::*; {} }}
+    pub(crate) mod fact {{ use super::*; {} }}
+}}\n",
+        lists[0],
+        lists[1],
+        lists[2],
+        names[0],
+        names[1],
+        names[2],
+        name = entry.name,
+        title = camel(&entry.name),
+        sentence = entry.sentence,
+        red = entry.red,
+        main = entry.main_metric,
+        remembers = entry.remembers,
+        caps = entry.rights.capabilities,
+    )
+}
+
+fn constant(out: &mut String, name: &str, kind: &str, list: &str, index: usize) {
+    let upper = name.replace('-', "_").to_uppercase();
+    writeln!(out, "pub(crate) const {upper}: &{kind} = &SPEC.{list}[{index}];")
+        .expect("a String takes all");
+}
+
+fn camel(name: &str) -> String {
+    name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}

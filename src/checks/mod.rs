@@ -1,0 +1,61 @@
+//! The verdicts, one file per monitored object. A check asks the host for facts and judges them;
+//! it knows no socket and prints nothing.
+
+pub mod ovs_life;
+pub mod ovs_port;
+pub mod pnic_ovs;
+pub mod vedge_ovs;
+
+use crate::host::{Host, Trouble, Why};
+use crate::plugin::entry::{self, Probe};
+use crate::plugin::past::Past;
+use crate::plugin::report::Report;
+use crate::plugin::spec::{Code, Spec};
+use crate::plugin::{code, watchdog};
+use clap::Args;
+use std::fmt::Debug;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// One check.
+pub trait Check {
+    /// What its manifest entry says.
+    const SPEC: &'static Spec;
+    /// Its own arguments.
+    type Args: Args + Debug;
+    /// What it asks the host for.
+    type Facts;
+
+    /// Asks the host, and only that.
+    fn gather(args: &Self::Args, host: &Host) -> Self::Facts;
+    /// Judges facts: no I/O, no clock, no environment.
+    fn judge(facts: &Self::Facts, args: &Self::Args, past: &Past) -> Report;
+}
+
+/// Runs a check: the whole `main` of its binary.
+pub fn run<C: Check>() -> ExitCode {
+    entry::run::<Call<C>>()
+}
+
+/// A check as the entry point calls it.
+struct Call<C>(C);
+
+impl<C: Check> Probe for Call<C> {
+    const SPEC: &'static Spec = C::SPEC;
+    type Args = C::Args;
+
+    fn look(args: &C::Args, until: Instant, past: &Past) -> Report {
+        let host = Host::new(until, watchdog::waiting_for);
+        C::judge(&C::gather(args, &host), args, past)
+    }
+}
+
+/// The code and the sentence for a question without an answer, where the check has no better one:
+/// silence is CRITICAL, what we may not see or cannot read is UNKNOWN.
+fn without_answer(trouble: &Trouble, remedy: &str) -> (&'static Code, String) {
+    match &trouble.why {
+        Why::Forbidden => (&code::FORBIDDEN, format!("{trouble}; {remedy}")),
+        Why::Silent(_) | Why::HungUp => (&code::TIMEOUT, trouble.to_string()),
+        _ => (&code::UNREADABLE, trouble.to_string()),
+    }
+}

@@ -1,0 +1,145 @@
+//! Whether a daemon of Open vSwitch lives, from signs of life of different strength: an answer
+//! outranks the lock on its pid file, the lock outranks what the kernel says of its process.
+
+use crate::checks::without_answer;
+use crate::host::ovs::daemon::Daemon;
+use crate::host::pidfile::{Holder, PidFile};
+use crate::host::process::Process;
+use crate::host::{Trouble, Why};
+use crate::plugin::code;
+use crate::plugin::report::Report;
+use crate::plugin::spec::Code;
+use crate::plugin::text::span;
+
+/// The codes a check has for what can be wrong with a daemon.
+pub(super) struct LifeCodes {
+    /// It does not run.
+    pub(super) no_process: &'static Code,
+    /// It is stopped.
+    pub(super) stopped: &'static Code,
+    /// It runs but does not listen.
+    pub(super) refused: &'static Code,
+}
+
+/// What an unprivileged caller can do to be allowed to ask.
+pub(super) const REMEDY: &str =
+    "give the check cap_dac_override or run it as root or in the group of the sockets";
+
+/// What is wrong with a daemon; `None` if it answered.
+pub(super) fn life(daemon: &Daemon, codes: &LifeCodes) -> Option<(&'static Code, String)> {
+    let trouble = daemon.answer.as_ref().err()?;
+    let name = daemon.name;
+    if let Some(process) = daemon.process.as_ref().filter(|p| p.state.cannot_answer()) {
+        return Some((codes.stopped_or_dead(process), said(name, process)));
+    }
+    Some(match (&daemon.pidfile, &trouble.why) {
+        (_, Why::Forbidden) if !locked(daemon) && !hidden(daemon) => gone(name, codes),
+        (_, Why::Forbidden) => without_answer(trouble, REMEDY),
+        (_, Why::Silent(_)) => (&code::TIMEOUT, silent(daemon, trouble)),
+        (Ok(PidFile { holder: Holder::Nobody, .. }), _) => gone(name, codes),
+        (Ok(_), Why::Absent | Why::Refused) => {
+            let text = format!("{name}{} runs but nobody listens: {trouble}", pid_words(daemon));
+            (codes.refused, text)
+        }
+        (Err(Trouble { why: Why::Forbidden, .. }), Why::Absent) => {
+            let pidfile = daemon.pidfile.as_ref().err().map(ToString::to_string);
+            (&code::FORBIDDEN, format!("{}; {REMEDY}", pidfile.unwrap_or_default()))
+        }
+        (Err(_), Why::Absent) => {
+            (codes.no_process, format!("{name} does not run: no pid file, no control socket"))
+        }
+        (Err(_), Why::Refused) => gone(name, codes),
+        _ => without_answer(trouble, REMEDY),
+    })
+}
+
+/// The lock on its pid file is held: proof that it exists.
+fn locked(daemon: &Daemon) -> bool {
+    matches!(&daemon.pidfile, Ok(PidFile { holder: Holder::Process(_) | Holder::Unseen, .. }))
+}
+
+/// Nothing can be said of its pid file.
+fn hidden(daemon: &Daemon) -> bool {
+    daemon.pidfile.is_err()
+}
+
+fn gone(name: &str, codes: &LifeCodes) -> (&'static Code, String) {
+    (codes.no_process, format!("{name} is dead and left its files behind"))
+}
+
+fn silent(daemon: &Daemon, trouble: &Trouble) -> String {
+    let doing = daemon.process.as_ref().map(|p| format!(", its process {}", p.state.clause()));
+    format!(
+        "{}{} is hung: {}{}",
+        daemon.name,
+        pid_words(daemon),
+        trouble.why,
+        doing.unwrap_or_default()
+    )
+}
+
+fn said(name: &str, process: &Process) -> String {
+    format!("{name} (pid {}) {}", process.pid, process.state.clause())
+}
+
+fn pid_words(daemon: &Daemon) -> String {
+    daemon.process.as_ref().map(|p| format!(" (pid {})", p.pid)).unwrap_or_default()
+}
+
+impl LifeCodes {
+    /// The code for a process that cannot answer.
+    pub(super) fn stopped_or_dead(&self, process: &Process) -> &'static Code {
+        if process.state == crate::host::process::State::Dead {
+            self.no_process
+        } else {
+            self.stopped
+        }
+    }
+}
+
+/// What is wrong with the database; the state of the process behind it tells more than silence.
+pub(super) fn database_trouble(
+    trouble: &Trouble,
+    server: Option<&Process>,
+    codes: &LifeCodes,
+) -> (&'static Code, String) {
+    match (&trouble.why, server) {
+        (Why::Silent(_), Some(process)) if process.state.cannot_answer() => {
+            (codes.stopped_or_dead(process), said("ovsdb-server", process))
+        }
+        (Why::Refused, _) => (codes.refused, format!("no database: {trouble}")),
+        (Why::Absent, _) => (codes.no_process, format!("no database: {trouble}")),
+        _ => without_answer(trouble, REMEDY),
+    }
+}
+
+/// What was seen of a daemon, as a line of evidence.
+pub(super) fn evidence(report: &mut Report, daemon: &Daemon) {
+    let lock = match &daemon.pidfile {
+        Ok(PidFile { holder: Holder::Process(pid), .. }) => format!("lock held by pid {pid}"),
+        Ok(PidFile { holder: Holder::Unseen, .. }) => {
+            "lock held by a process of another pid namespace".to_owned()
+        }
+        Ok(PidFile { holder: Holder::Nobody, .. }) => "pid file not locked".to_owned(),
+        Err(trouble) => trouble.to_string(),
+    };
+    let answer = match &daemon.answer {
+        Ok(answer) => {
+            format!("{} answered in {:.1} ms", answer.version, answer.rtt.as_secs_f64() * 1000.0)
+        }
+        Err(trouble) => trouble.to_string(),
+    };
+    let process = match &daemon.process {
+        Some(process) => format!("process {}, up {}", process.state.clause(), span(process.age)),
+        None => "process not seen".to_owned(),
+    };
+    let line = format!("{}: {answer}; {lock}; {process}", daemon.name);
+    if daemon.answer.is_ok() {
+        report.fine(line)
+    } else {
+        report.note(line)
+    }
+    if let Some(monitor) = &daemon.monitor {
+        report.fine(format!("monitor: {}", monitor.title));
+    }
+}

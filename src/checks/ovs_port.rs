@@ -1,0 +1,533 @@
+//! Ports of Open vSwitch: what the database says, what the kernel says, and whether the daemon
+//! that writes the states is alive to write them.
+
+use crate::checks::Check;
+use crate::checks::ovs_life::{self, LifeCodes};
+use crate::checks::vedge_ovs::PlaceArgs;
+use crate::host::Host;
+use crate::host::link::plain_name;
+use crate::host::ovs::ports::{Devices, Ports, Tables, Wanted};
+use crate::host::ovs::row::{Bridge, Interface, Port};
+use crate::manifest::check_ovs_port::{SPEC, code, fact, metric};
+use crate::plugin::past::Past;
+use crate::plugin::report::Report;
+use crate::plugin::spec::{Code, Spec};
+use crate::plugin::status::Status;
+use crate::plugin::text::count;
+use regex::Regex;
+
+/// See [`SPEC`].
+pub struct OvsPort;
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub struct Args {
+    /// Ports, or members of bonds, by name
+    #[arg(value_name = "NAME", value_parser = ovs_name)]
+    pub names: Vec<String>,
+    /// Ports by Neutron's port id (external_ids:iface-id); repeatable
+    #[arg(long, value_name = "ID", value_parser = ovs_name, conflicts_with_all = ["names", "all"])]
+    pub iface_id: Vec<String>,
+    /// Ports of this bridge: all of them, or those also named otherwise
+    #[arg(long, value_name = "BRIDGE", value_parser = ovs_name)]
+    pub bridge: Option<String>,
+    /// Ports whose name matches
+    #[arg(long, value_name = "REGEX", value_parser = regex, conflicts_with_all = ["names", "iface_id"])]
+    pub match_: Option<Regex>,
+    /// Every port
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+    /// Where Open vSwitch is.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+fn ovs_name(text: &str) -> Result<String, String> {
+    plain_name(text, "a name", 255).map(|()| text.to_owned())
+}
+
+fn regex(text: &str) -> Result<Regex, String> {
+    const LONGEST: usize = 1024;
+    if text.is_empty() || text.len() > LONGEST {
+        return Err(format!("write 1 to {LONGEST} bytes"));
+    }
+    Regex::new(text).map_err(|e| e.to_string().lines().last().unwrap_or("no regex").to_owned())
+}
+
+const CODES: LifeCodes =
+    LifeCodes { no_process: code::NO_PROCESS, stopped: code::STOPPED, refused: code::REFUSED };
+
+/// Neutron's VLAN for ports that it gave up on.
+const DEAD_VLAN: u64 = 4095;
+/// `OFPP_LOCAL`: the port that a bridge itself is.
+const LOCAL: i64 = 65534;
+
+impl Check for OvsPort {
+    const SPEC: &'static Spec = &SPEC;
+    type Args = Args;
+    type Facts = Result<Ports, String>;
+
+    fn gather(args: &Args, host: &Host) -> Self::Facts {
+        args.place.place().map(|place| host.ovs_ports(&place, &args.wanted()))
+    }
+
+    fn judge(facts: &Self::Facts, args: &Args, _past: &Past) -> Report {
+        let mut report = Report::about("Open vSwitch ports");
+        match facts {
+            Ok(ports) => judge_ports(&mut report, ports, args),
+            Err(why) => report.find(&crate::plugin::code::INTERNAL, why.clone()),
+        }
+        report
+    }
+}
+
+impl Args {
+    fn wanted(&self) -> Wanted {
+        match (self.names.is_empty(), self.iface_id.is_empty()) {
+            (false, _) => Wanted::Names(self.names.clone()),
+            (_, false) => Wanted::IfaceIds(self.iface_id.clone()),
+            _ => Wanted::All,
+        }
+    }
+}
+
+/// One thing to be judged: a port, or one interface of it that was asked for by name.
+struct Subject<'t> {
+    name: &'t str,
+    port: &'t Port,
+    bridge: Option<&'t Bridge>,
+    interfaces: Vec<&'t Interface>,
+}
+
+fn judge_ports(report: &mut Report, ports: &Ports, args: &Args) {
+    judge_life(report, ports);
+    let tables = match &ports.tables {
+        Ok(tables) => tables,
+        Err(trouble) => {
+            let server = ports.server.as_ref();
+            let (code, text) = ovs_life::database_trouble(trouble, server, &CODES);
+            return report.find(code, text);
+        }
+    };
+    let mut subjects = subjects(report, tables, args);
+    subjects.sort_by_key(|subject| subject.name);
+    let before = report.findings.len();
+    for subject in &subjects {
+        judge_subject(report, subject, ports, tables, args);
+    }
+    let found = &report.findings[before..];
+    if let [only] = subjects.as_slice() {
+        report.object = only.name.to_owned();
+        report.when_ok = format!("{} is up{}", only.name, only.place_words());
+    } else {
+        let broken = found.iter().filter(|f| f.status != Status::Ok).count();
+        report.object = count(subjects.len(), "port");
+        report.when_ok = format!(
+            "{} up, none broken",
+            count(subjects.len() - broken.min(subjects.len()), "port")
+        );
+    }
+}
+
+/// Every state is stale without the daemon that writes it. Where it may not be asked, its lock and
+/// its process suffice.
+fn judge_life(report: &mut Report, ports: &Ports) {
+    let daemon = &ports.vswitchd;
+    ovs_life::evidence(report, daemon);
+    let Some((code, text)) = ovs_life::life(daemon, &CODES) else { return };
+    let alive_by_lock = code.status == Status::Unknown && daemon.process.is_some();
+    if alive_by_lock {
+        report.fine("ovs-vswitchd may not be asked; its lock and its process show that it runs");
+    } else if code.status == Status::Critical {
+        report.find(code, format!("{text}; port states are stale"));
+    } else {
+        report.find(code, text);
+    }
+}
+
+/// What the arguments choose; what they name and is not there is found absent.
+fn subjects<'t>(report: &mut Report, tables: &'t Tables, args: &'t Args) -> Vec<Subject<'t>> {
+    let whole = |port: &'t Port| Subject {
+        name: &port.name,
+        port,
+        bridge: tables.bridge_of(port),
+        interfaces: tables.interfaces_of(port),
+    };
+    if let (Some(bridge), Wanted::All) = (&args.bridge, args.wanted())
+        && !tables.bridges.iter().any(|known| known.name == *bridge)
+    {
+        report.find(code::ABSENT, format!("bridge {bridge} does not exist"));
+        return Vec::new();
+    }
+    match args.wanted() {
+        Wanted::Names(_) => {
+            let found = args.names.iter().filter_map(|name| {
+                let found = by_name(tables, name).or_else(|| by_member(tables, name));
+                if found.is_none() {
+                    report.find_on(name, code::ABSENT, "no such port in Open vSwitch");
+                }
+                found
+            });
+            found.collect()
+        }
+        Wanted::IfaceIds(_) => {
+            let mut all = Vec::new();
+            for id in &args.iface_id {
+                let has = |i: &&Interface| i.external_ids.get("iface-id") == Some(id);
+                let owned = |port: &&Port| tables.interfaces_of(port).iter().any(has);
+                let ports: Vec<_> = tables.ports.iter().filter(owned).map(whole).collect();
+                if ports.is_empty() {
+                    report.find(code::ABSENT, format!("no port has iface-id {id}"));
+                }
+                all.extend(ports);
+            }
+            all
+        }
+        Wanted::All => {
+            let on_bridge = |s: &Subject| {
+                args.bridge.as_ref().is_none_or(|b| s.bridge.is_some_and(|on| on.name == *b))
+            };
+            let matches = |s: &Subject| args.match_.as_ref().is_none_or(|re| re.is_match(s.name));
+            let all = tables.ports.iter().map(whole);
+            let all: Vec<_> = all.filter(|s| on_bridge(s) && matches(s)).collect();
+            if all.is_empty() {
+                report.find(code::NONE, "no port matches");
+            }
+            all
+        }
+    }
+}
+
+fn by_name<'t>(tables: &'t Tables, name: &str) -> Option<Subject<'t>> {
+    let port = tables.ports.iter().find(|port| port.name == name)?;
+    let (bridge, interfaces) = (tables.bridge_of(port), tables.interfaces_of(port));
+    Some(Subject { name: &port.name, port, bridge, interfaces })
+}
+
+/// A member of a bond is an interface without a port of its name.
+fn by_member<'t>(tables: &'t Tables, name: &str) -> Option<Subject<'t>> {
+    let interface = tables.interface(name)?;
+    let port = tables.ports.iter().find(|port| port.interfaces.0.contains(&interface.uuid))?;
+    let bridge = tables.bridge_of(port);
+    Some(Subject { name: &interface.name, port, bridge, interfaces: vec![interface] })
+}
+
+impl Subject<'_> {
+    fn place_words(&self) -> String {
+        let bridge = self.bridge.map(|b| format!(" on {}", b.name)).unwrap_or_default();
+        let tag = self.port.tag.0.map(|tag| format!(", tag {tag}")).unwrap_or_default();
+        format!("{bridge}{tag}")
+    }
+
+    /// The port that is the bridge itself.
+    fn is_local(&self, interface: &Interface) -> bool {
+        interface.ofport.0 == Some(LOCAL)
+            || (interface.kind == "internal"
+                && self.bridge.is_some_and(|bridge| bridge.name == interface.name))
+    }
+}
+
+fn judge_subject(
+    report: &mut Report,
+    subject: &Subject,
+    ports: &Ports,
+    tables: &Tables,
+    args: &Args,
+) {
+    let name = subject.name;
+    let before = report.findings.len();
+    let bonded = subject.interfaces.len() > 1;
+    if let (Some(wanted), Some(bridge)) = (&args.bridge, subject.bridge)
+        && bridge.name != *wanted
+    {
+        report.find_on(name, code::WRONG_BRIDGE, format!("is on {}, not {wanted}", bridge.name));
+    }
+    if bonded {
+        judge_bond(report, subject, ports, tables);
+    } else {
+        for interface in &subject.interfaces {
+            for (code, text) in faults(interface, subject, ports, tables) {
+                report.find_on(name, code, text);
+            }
+            lacp_of_one(report, subject, interface);
+        }
+    }
+    judge_tag(report, subject);
+    for interface in &subject.interfaces {
+        if not_wired(interface, subject, tables) {
+            let text = "OVN has not installed it (no ovn-installed), its siblings it has";
+            report.find_on(name, code::NOT_WIRED, text);
+        }
+        measure(report, interface);
+    }
+    facts(report, subject);
+    let fine = report.findings.len() == before;
+    let row = evidence(subject, ports);
+    if fine { report.fine(row) } else { report.note(row) }
+}
+
+/// What is wrong with one interface, the first cause only: what follows from it says no more.
+fn faults(
+    interface: &Interface,
+    subject: &Subject,
+    ports: &Ports,
+    tables: &Tables,
+) -> Vec<(&'static Code, String)> {
+    if let Some(error) = &interface.error.0 {
+        return vec![(code::ERROR, error.clone())];
+    }
+    if gone_from_kernel(interface, &ports.devices) {
+        return vec![(code::NO_DEVICE, "its network device is gone from the kernel".to_owned())];
+    }
+    if subject.is_local(interface) {
+        return Vec::new();
+    }
+    if interface.kind == "internal" && interface.reads_down() {
+        return internal_down(interface, &ports.devices).into_iter().collect();
+    }
+    let mut faults = Vec::new();
+    match (interface.admin_state.0.as_deref(), interface.link_state.0.as_deref()) {
+        _ if interface.kind == "patch" => faults.extend(patch_fault(interface, tables)),
+        (None, None) => {
+            faults.push((code::NOT_CONFIGURED, "ovs-vswitchd has not taken it up".to_owned()));
+        }
+        (Some("down"), _) => {
+            faults.push((code::ADMIN_DOWN, "is switched off (admin-down)".to_owned()));
+        }
+        (_, Some("down")) if interface.kind.starts_with("dpdkvhostuser") => {
+            faults.push((code::GUEST_OFF, "no guest is connected (vhost-user)".to_owned()));
+        }
+        (_, Some("down")) => faults.push((code::LINK_DOWN, "link is down".to_owned())),
+        _ => {}
+    }
+    faults.extend(bfd_fault(interface));
+    faults
+}
+
+/// OVSDB says nothing when an attached device is deleted. Internal ports are left out: those in
+/// namespaces are missing here and work.
+fn gone_from_kernel(interface: &Interface, devices: &Devices) -> bool {
+    match devices {
+        Devices::Known(names) => {
+            interface.kind != "internal"
+                && interface.has_device()
+                && interface.admin_state.0.is_some()
+                && !names.contains(&interface.name)
+        }
+        Devices::NotComparable(_) => false,
+    }
+}
+
+/// The userspace datapath shows an internal port that was moved into a namespace as down though
+/// it works there; one that is still here is down.
+fn internal_down(interface: &Interface, devices: &Devices) -> Option<(&'static Code, String)> {
+    match devices {
+        Devices::Known(names) if !names.contains(&interface.name) => None,
+        Devices::Known(_) if interface.admin_state.0.as_deref() == Some("down") => {
+            Some((code::ADMIN_DOWN, "is switched off (admin-down)".to_owned()))
+        }
+        Devices::Known(_) => Some((code::LINK_DOWN, "link is down".to_owned())),
+        Devices::NotComparable(why) => Some((
+            code::NOT_COMPARABLE,
+            format!("reads down; whether it was moved into a namespace is not known: {why}"),
+        )),
+    }
+}
+
+fn patch_fault(interface: &Interface, tables: &Tables) -> Option<(&'static Code, String)> {
+    let Some(peer) = interface.options.get("peer") else {
+        return Some((code::NO_PEER, "patch port without a peer".to_owned()));
+    };
+    match tables.interface(peer) {
+        None => Some((code::NO_PEER, format!("its peer {peer} does not exist"))),
+        Some(other) if other.options.get("peer") != Some(&interface.name) => {
+            Some((code::NO_PEER, format!("its peer {peer} is not joined back to it")))
+        }
+        Some(_) => None,
+    }
+}
+
+fn bfd_fault(interface: &Interface) -> Option<(&'static Code, String)> {
+    if interface.bfd.get("enable").is_none_or(|enabled| enabled != "true") {
+        return None;
+    }
+    let status = |key: &str| interface.bfd_status.get(key).map(String::as_str);
+    let state = status("state").unwrap_or("without a state");
+    if state == "up" {
+        return None;
+    }
+    let diagnostic = status("diagnostic").filter(|d| !d.is_empty() && *d != "No Diagnostic");
+    let remote = interface.options.get("remote_ip").map(|ip| format!(" to {ip}"));
+    Some((
+        code::BFD_DOWN,
+        format!(
+            "BFD{} is {state}{}",
+            remote.unwrap_or_default(),
+            diagnostic.map(|d| format!(": {d}")).unwrap_or_default()
+        ),
+    ))
+}
+
+/// A bond works while one member does. Its members' faults count as one of them until none works.
+fn judge_bond(report: &mut Report, subject: &Subject, ports: &Ports, tables: &Tables) {
+    let name = subject.name;
+    let mut working = 0;
+    for member in &subject.interfaces {
+        let faults = faults(member, subject, ports, tables);
+        working += usize::from(faults.is_empty());
+        for (_, text) in faults {
+            report.find_on(name, code::MEMBER_DOWN, format!("member {}: {text}", member.name));
+        }
+    }
+    if working == 0 {
+        let members = count(subject.interfaces.len(), "member");
+        report.find_on(name, code::LINK_DOWN, format!("none of its {members} works"));
+    }
+    let lacp: Vec<_> =
+        subject.interfaces.iter().filter_map(|i| Some((&i.name, i.lacp_current.0?))).collect();
+    let current = lacp.iter().filter(|(_, current)| *current).count();
+    if lacp.is_empty() {
+        return;
+    }
+    let fallback = subject.port.other_config.get("lacp-fallback-ab").is_some_and(|v| v == "true");
+    match (current, fallback) {
+        (0, true) => {
+            report.find_on(name, code::LACP_FALLBACK, "no LACP partner, fell back to active-backup")
+        }
+        (0, false) => report.find_on(name, code::LACP_NONE, "no member has an LACP partner"),
+        _ => {
+            for (member, _) in lacp.iter().filter(|(_, current)| !current) {
+                let text = format!("member {member}: no current LACP partner (defaulted)");
+                report.find_on(name, code::LACP_DEFAULTED, text);
+            }
+        }
+    }
+}
+
+/// One member asked for by name, or LACP on a port of one interface.
+fn lacp_of_one(report: &mut Report, subject: &Subject, interface: &Interface) {
+    if interface.lacp_current.0 != Some(false) {
+        return;
+    }
+    let member = subject.port.interfaces.0.len() > 1;
+    let code = if member { code::LACP_DEFAULTED } else { code::LACP_NONE };
+    report.find_on(subject.name, code, "no current LACP partner (defaulted)");
+}
+
+/// Tag 4095 is dead everywhere. A missing tag is a fault only where Neutron's OVS agent tags:
+/// trunk parents and everything under OVN have none.
+fn judge_tag(report: &mut Report, subject: &Subject) {
+    let port = subject.port;
+    if port.tag.0 == Some(DEAD_VLAN) {
+        let text = "tag 4095: dead VLAN or port admin-down in Neutron";
+        return report.find_on(subject.name, code::DEAD_VLAN, text);
+    }
+    let access = port.vlan_mode.0.as_deref().is_none_or(|mode| mode == "access");
+    let agent_tags = port.other_config.get("net_uuid").is_some()
+        && port.trunks.0.is_empty()
+        && access
+        && !subject.bridge.is_some_and(|bridge| bridge.name.starts_with("tbr-"))
+        && !subject.interfaces.iter().any(|interface| interface.ovn_installed());
+    if agent_tags && port.tag.0.is_none() {
+        report.find_on(subject.name, code::NO_TAG, "no VLAN tag though Neutron's agent sets one");
+    }
+}
+
+fn not_wired(interface: &Interface, subject: &Subject, tables: &Tables) -> bool {
+    tables.ovn_installs
+        && interface.may_lack_ovn()
+        && subject.port.other_config.get("net_uuid").is_none()
+}
+
+impl Interface {
+    fn reads_down(&self) -> bool {
+        let down = |state: &Option<String>| state.as_deref() == Some("down");
+        down(&self.admin_state.0) || down(&self.link_state.0)
+    }
+}
+
+fn measure(report: &mut Report, interface: &Interface) {
+    let name = interface.name.as_str();
+    let up = |state: &Option<String>| state.as_ref().map(|s| f64::from(u8::from(s == "up")));
+    report.measure_of(name, metric::LINK_STATE, up(&interface.link_state.0));
+    report.measure_of(name, metric::ADMIN_STATE, up(&interface.admin_state.0));
+    report.measure_of(name, metric::LINK_RESETS, interface.link_resets.0.map(|n| n as f64));
+    report.measure_of(name, metric::MTU, interface.mtu.0.map(|n| n as f64));
+    let megabits = interface.link_speed.0.map(|bits| bits as f64 / 1e6);
+    report.measure_of(name, metric::LINK_SPEED, megabits);
+    let flaps = interface.bfd_status.get("flap_count").and_then(|n| n.parse::<f64>().ok());
+    report.measure_of(name, metric::BFD_FLAPS, flaps);
+    for spec in [
+        metric::RX_BYTES,
+        metric::TX_BYTES,
+        metric::RX_PACKETS,
+        metric::TX_PACKETS,
+        metric::RX_ERRORS,
+        metric::TX_ERRORS,
+        metric::RX_DROPPED,
+        metric::TX_DROPPED,
+    ] {
+        // -1 is OVS's word for a counter that the device does not have.
+        let count = interface.statistics.get(spec.name).copied().filter(|n| *n >= 0);
+        report.measure_of(name, spec, count.map(|n| n as f64));
+    }
+}
+
+fn facts(report: &mut Report, subject: &Subject) {
+    let name = Some(subject.name);
+    let tag = subject.port.tag.0.map_or_else(|| "none".to_owned(), |tag| tag.to_string());
+    report.fact(fact::TAG.name, name, tag);
+    if let Some(bridge) = subject.bridge {
+        report.fact(fact::BRIDGE.name, name, bridge.name.clone());
+    }
+    for interface in &subject.interfaces {
+        report.fact(fact::TYPE.name, name, interface.type_name());
+        if let Some(duplex) = &interface.duplex.0 {
+            report.fact(fact::DUPLEX.name, name, duplex.clone());
+        }
+        if let Some(mac) = interface.external_ids.get("attached-mac") {
+            report.fact(fact::ATTACHED_MAC.name, name, mac.to_lowercase());
+        }
+    }
+}
+
+impl Interface {
+    fn type_name(&self) -> &str {
+        if self.kind.is_empty() { "system" } else { &self.kind }
+    }
+}
+
+/// One row per port: where it is, and the state of each interface.
+fn evidence(subject: &Subject, ports: &Ports) -> String {
+    let states = subject.interfaces.iter().map(|interface| {
+        let state = |state: &Option<String>| state.clone().unwrap_or_else(|| "unset".to_owned());
+        let mut words = format!(
+            "{} admin {} link {}",
+            interface.type_name(),
+            state(&interface.admin_state.0),
+            state(&interface.link_state.0)
+        );
+        if subject.interfaces.len() > 1 {
+            words = format!("{} {words}", interface.name);
+        }
+        if let Some(id) = interface.external_ids.get("iface-id") {
+            words += &format!(", iface-id {id}");
+        }
+        words + &kernel_words(interface, subject, &ports.devices)
+    });
+    let states: Vec<String> = states.collect();
+    format!("{}{}: {}", subject.name, subject.place_words(), states.join("; "))
+}
+
+fn kernel_words(interface: &Interface, subject: &Subject, devices: &Devices) -> String {
+    match devices {
+        _ if !interface.has_device() => String::new(),
+        Devices::NotComparable(why) => format!(", not compared with the kernel: {why}"),
+        Devices::Known(names) if names.contains(&interface.name) => ", device exists".to_owned(),
+        Devices::Known(_) if interface.kind == "internal" && !subject.is_local(interface) => {
+            ", device is in another namespace".to_owned()
+        }
+        Devices::Known(_) => String::new(),
+    }
+}

@@ -1,0 +1,30 @@
+//! What this machine can be asked: one file per kernel or daemon interface. Typed facts, and
+//! errors that say what was asked of whom. Knows no check and no exit code.
+
+pub mod link;
+pub mod ovs;
+pub mod ovsdb;
+pub mod pidfile;
+pub mod process;
+pub mod talk;
+pub mod trouble;
+pub mod unixctl;
+
+use std::time::Instant;
+pub use trouble::{Trouble, Why};
+
+/// The one handle to the machine for one run.
+#[derive(Debug, Clone, Copy)]
+pub struct Host {
+    /// Nothing is waited for beyond this moment.
+    pub until: Instant,
+    /// Told what is being waited for, before anything that may block.
+    pub announce: fn(&str),
+}
+
+impl Host {
+    /// A handle that waits until a moment at the latest.
+    pub const fn new(until: Instant, announce: fn(&str)) -> Self {
+        Self { until, announce }
+    }
+}

@@ -1,0 +1,115 @@
+//! Whether an Open vSwitch lives: both daemons and the database asked at the same time.
+
+use super::Place;
+use super::daemon::{ALIVE, Daemon, Found, QUESTIONS};
+use crate::host::ovsdb::value::Optional;
+use crate::host::ovsdb::{Ask, Transact};
+use crate::host::process::Process;
+use crate::host::talk::{Talk, converse};
+use crate::host::{Host, Trouble, Why};
+use nix::poll::{PollTimeout, poll};
+use serde::Deserialize;
+use std::time::{Duration, Instant};
+
+/// What was seen of one Open vSwitch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vitals {
+    /// The switch.
+    pub vswitchd: Daemon,
+    /// The database server.
+    pub ovsdb: Daemon,
+    /// What the database answered.
+    pub database: Result<Database, Trouble>,
+    /// The process behind the database's unix socket, where it can be seen.
+    pub server: Option<Process>,
+}
+
+/// What the database answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Database {
+    /// From connecting to the complete answer.
+    pub rtt: Duration,
+    /// The configuration that ovs-vswitchd should follow.
+    pub next_cfg: i64,
+    /// The configuration that it has followed.
+    pub cur_cfg: i64,
+    /// How long it was watched staying behind.
+    pub lag: Option<Duration>,
+}
+
+/// The one row of table `Open_vSwitch`.
+#[derive(Debug, Clone, Deserialize)]
+struct Config {
+    cur_cfg: Optional<i64>,
+    next_cfg: Optional<i64>,
+}
+
+/// How long `cur_cfg` may be behind `next_cfg`: it lags for moments under normal writes.
+const LAG_MAX: Duration = Duration::from_secs(2);
+
+impl Host {
+    /// Asks both daemons and the database, all at the same time.
+    pub fn ovs_vitals(&self, place: &Place) -> Vitals {
+        let found = vec![
+            Found::new(&place.rundir, "ovs-vswitchd", QUESTIONS),
+            Found::new(&place.rundir, "ovsdb-server", ALIVE),
+        ];
+        let mut config = None;
+        let mut select = config_select(&mut config);
+        let asked = self.ask_ovs(found, &place.db, &mut select);
+        drop(select);
+        let [vswitchd, ovsdb] =
+            <[Daemon; 2]>::try_from(asked.daemons).expect("two daemons were asked");
+        let config = asked.database.and_then(|rtt| match config {
+            Some(config) => Ok((rtt, config)),
+            None => Err(Trouble {
+                whom: format!("the database ({})", place.db),
+                why: Why::Unreadable("it has no row in table Open_vSwitch".to_owned()),
+            }),
+        });
+        let alive = vswitchd.answer.is_ok();
+        let database = config.map(|(rtt, config)| self.follow(place, rtt, config, alive));
+        Vitals { vswitchd, ovsdb, database, server: asked.server }
+    }
+
+    /// Watches whether ovs-vswitchd follows a configuration that it is behind of.
+    fn follow(&self, place: &Place, rtt: Duration, mut config: Config, alive: bool) -> Database {
+        let start = Instant::now();
+        let until = self.until.min(start + LAG_MAX);
+        let behind = |c: &Config| alive && c.cur_cfg.0 < c.next_cfg.0;
+        if behind(&config) {
+            (self.announce)("ovs-vswitchd to follow the configuration");
+        }
+        while behind(&config) && Instant::now() < until {
+            poll(&mut [], PollTimeout::from(50u8)).ok();
+            match self.config(place, until) {
+                Some(newer) => config = newer,
+                None => break,
+            }
+        }
+        Database {
+            rtt,
+            next_cfg: config.next_cfg.0.unwrap_or(0),
+            cur_cfg: config.cur_cfg.0.unwrap_or(0),
+            lag: behind(&config).then(|| start.elapsed()),
+        }
+    }
+
+    fn config(&self, place: &Place, until: Instant) -> Option<Config> {
+        let mut config = None;
+        let mut select = config_select(&mut config);
+        let mut talks = [Talk::new("the database", place.db.clone(), &mut select)];
+        converse(&mut talks, until);
+        drop(talks);
+        drop(select);
+        config
+    }
+}
+
+fn config_select(config: &mut Option<Config>) -> Transact<'_> {
+    let ask = Ask::rows("Open_vSwitch", vec![], &["cur_cfg", "next_cfg"]);
+    Transact::new(vec![ask], |_, row| {
+        *config = Some(serde_json::from_slice(row).map_err(|e| e.to_string())?);
+        Ok(())
+    })
+}

@@ -1,0 +1,156 @@
+//! Facts about processes whose pids are known, and about the network namespace they live in.
+//! All of it may be read by any user.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
+
+/// One process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid in our namespace.
+    pub pid: i32,
+    /// Its parent.
+    pub parent: Option<i32>,
+    /// What it is doing.
+    pub state: State,
+    /// Seconds since it was started.
+    pub age: u64,
+    /// Bytes of resident memory.
+    pub memory: u64,
+    /// Its title, or first argument.
+    pub title: String,
+}
+
+/// What a process is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Running, sleeping or idle.
+    Alive,
+    /// In uninterruptible sleep (D).
+    Stuck,
+    /// Stopped by a signal (T).
+    Stopped,
+    /// Stopped by a debugger (t).
+    Traced,
+    /// Ended (Z, X).
+    Dead,
+}
+
+impl State {
+    /// How it is told: `is stopped by a signal`.
+    pub const fn clause(self) -> &'static str {
+        match self {
+            Self::Alive => "is alive",
+            Self::Stuck => "is in uninterruptible sleep",
+            Self::Stopped => "is stopped by a signal",
+            Self::Traced => "is held by a debugger",
+            Self::Dead => "is dead",
+        }
+    }
+
+    /// Whether a process in this state cannot answer.
+    pub const fn cannot_answer(self) -> bool {
+        matches!(self, Self::Stopped | Self::Traced | Self::Dead)
+    }
+}
+
+impl From<ProcessStatus> for State {
+    fn from(status: ProcessStatus) -> Self {
+        match status {
+            ProcessStatus::Stop => Self::Stopped,
+            ProcessStatus::Tracing => Self::Traced,
+            ProcessStatus::Zombie | ProcessStatus::Dead => Self::Dead,
+            ProcessStatus::UninterruptibleDiskSleep => Self::Stuck,
+            _ => Self::Alive,
+        }
+    }
+}
+
+/// What is known of these processes; those that ended or are hidden are missing.
+pub fn look_at(pids: &[i32]) -> HashMap<i32, Process> {
+    let wanted: Vec<Pid> =
+        pids.iter().filter_map(|pid| u32::try_from(*pid).ok()).map(Pid::from_u32).collect();
+    if wanted.is_empty() {
+        return HashMap::new();
+    }
+    let what = ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::Always);
+    let Ok(mut system) = System::new() else { return HashMap::new() };
+    system.refresh_processes_specifics(
+        ProcessesToUpdate::Some(&wanted),
+        false,
+        what.without_tasks(),
+    );
+    let known = wanted.iter().filter_map(|pid| system.process(*pid));
+    known
+        .filter_map(|process| {
+            let number = |pid: Pid| i32::try_from(pid.as_u32()).ok();
+            let pid = number(process.pid())?;
+            let title = process.cmd().first().map(|t| t.to_string_lossy().trim().to_owned());
+            let process = Process {
+                pid,
+                parent: process.parent().and_then(number),
+                state: process.status().into(),
+                age: process.run_time(),
+                memory: process.memory(),
+                title: title.unwrap_or_default(),
+            };
+            Some((pid, process))
+        })
+        .collect()
+}
+
+/// Whether a process lives in our network namespace. `/proc/PID/net` is a directory of the
+/// namespace, not of the process: the same inode means the same namespace, and any user may ask.
+///
+/// # Errors
+/// There is no such process for us.
+pub fn shares_our_netns(pid: i32) -> io::Result<bool> {
+    let inode = |who: &str| std::fs::metadata(format!("/proc/{who}/net/dev")).map(|m| m.ino());
+    Ok(inode("self")? == inode(&pid.to_string())?)
+}
+
+/// Names of the network devices in the namespace of a process.
+///
+/// # Errors
+/// There is no such process for us.
+pub fn devices(pid: i32) -> io::Result<Vec<String>> {
+    let file = File::open(format!("/proc/{pid}/net/dev"))?;
+    let mut names = Vec::new();
+    // Two lines of headings come first.
+    for line in BufReader::with_capacity(64 << 10, file).lines().skip(2) {
+        let line = line?;
+        // A device name may hold a colon only as part of an alias, so the last one ends it.
+        if let Some((name, _)) = line.trim_start().rsplit_once(':') {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn me() -> i32 {
+        i32::try_from(std::process::id()).expect("a pid")
+    }
+
+    #[test]
+    fn this_process_is_alive_and_one_that_never_was_is_missing() {
+        let seen = look_at(&[me(), i32::MAX]);
+        assert_eq!(seen.len(), 1);
+        let process = &seen[&me()];
+        assert_eq!(process.state, State::Alive);
+        assert!(process.memory > 0 && process.parent.is_some());
+    }
+
+    #[test]
+    fn this_process_shares_its_own_namespace_and_has_a_loopback() {
+        assert!(shares_our_netns(me()).expect("our own /proc"));
+        assert!(devices(me()).expect("our own /proc").contains(&"lo".to_owned()));
+        assert!(shares_our_netns(i32::MAX).is_err());
+    }
+}

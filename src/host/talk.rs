@@ -1,0 +1,351 @@
+//! Questions to daemons over stream sockets, all at the same time and with one deadline.
+//!
+//! No thread and no blocking call: one `poll` over all conversations. A daemon that never
+//! accepts, accepts and stays silent, or drips a byte every half second costs the others nothing.
+
+use crate::host::trouble::{Trouble, Why};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Where a daemon listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remote {
+    /// A stream socket in the file system.
+    Unix(PathBuf),
+    /// An address; names are not resolved.
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+        }
+    }
+}
+
+/// One side of a conversation: what is said first, and what is made of the answer.
+pub trait Dialogue {
+    /// What is sent as soon as there is a connection.
+    fn opening(&self) -> Vec<u8>;
+    /// Takes the next bytes of the answer.
+    fn hear(&mut self, bytes: &[u8]) -> Heard;
+}
+
+/// What a dialogue makes of some bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// More must come.
+    More,
+    /// This is to be said next.
+    Reply(Vec<u8>),
+    /// The answer is complete.
+    Done,
+    /// This is no answer.
+    Nonsense(String),
+}
+
+/// A conversation with one daemon.
+pub struct Talk<'d> {
+    whom: String,
+    remote: Remote,
+    dialogue: &'d mut dyn Dialogue,
+    started: Instant,
+    state: State,
+    peer: Option<i32>,
+}
+
+enum State {
+    /// No room in the daemon's queue yet, or nothing tried.
+    Knocking,
+    /// Connected or connecting; these bytes are still to be sent.
+    Open(Socket, Vec<u8>),
+    /// Over, after this time.
+    Over(Result<Duration, Why>),
+}
+
+/// How a conversation ended.
+pub type Outcome = Result<Duration, Trouble>;
+
+impl<'d> Talk<'d> {
+    /// Prepares a conversation; nothing is sent before [`converse`].
+    pub fn new(daemon: &str, remote: Remote, dialogue: &'d mut dyn Dialogue) -> Self {
+        let whom = format!("{daemon} ({remote})");
+        Self { whom, remote, dialogue, started: Instant::now(), state: State::Knocking, peer: None }
+    }
+
+    /// Whether the daemon still owes its answer.
+    pub fn pending(&self) -> bool {
+        !matches!(self.state, State::Over(_))
+    }
+
+    /// Who is asked, with the address.
+    pub fn whom(&self) -> &str {
+        &self.whom
+    }
+
+    /// Gives up on the answer.
+    pub fn give_up(&mut self) {
+        if self.pending() {
+            self.state = State::Over(Err(Why::Silent(self.started.elapsed())));
+        }
+    }
+
+    /// The process at the other end as the kernel names it in our pid namespace; `None` where it
+    /// is in a namespace that we cannot see, or not on this machine.
+    pub const fn peer_pid(&self) -> Option<i32> {
+        self.peer
+    }
+
+    /// The round trip, from connecting to the complete answer.
+    pub fn outcome(self) -> Outcome {
+        match self.state {
+            State::Over(Ok(after)) => Ok(after),
+            State::Over(Err(why)) => Err(Trouble { whom: self.whom, why }),
+            _ => Err(Trouble { whom: self.whom, why: Why::Silent(self.started.elapsed()) }),
+        }
+    }
+
+    fn end(&mut self, result: Result<(), Why>) {
+        self.state = State::Over(result.map(|()| self.started.elapsed()));
+    }
+
+    fn knock(&mut self) {
+        match connect(&self.remote) {
+            Ok(Some(socket)) => {
+                self.peer = peer_pid(&socket, &self.remote);
+                self.state = State::Open(socket, self.dialogue.opening());
+                self.speak();
+            }
+            Ok(None) => {}
+            Err(e) => self.end(Err(Why::of(&e))),
+        }
+    }
+
+    fn speak(&mut self) {
+        let State::Open(socket, unsent) = &mut self.state else { return };
+        while !unsent.is_empty() {
+            match socket.write(unsent) {
+                Ok(sent) => drop(unsent.drain(..sent)),
+                Err(e) if waits(&e) => return,
+                Err(e) => return self.end(Err(Why::of(&e))),
+            }
+        }
+    }
+
+    /// Takes what has arrived, but not for ever: a flood must not keep the deadline waiting.
+    fn listen(&mut self, buffer: &mut [u8]) {
+        const READS_A_TURN: usize = 16;
+        for _ in 0..READS_A_TURN {
+            let State::Open(socket, unsent) = &mut self.state else { return };
+            let heard = match socket.read(buffer) {
+                Ok(0) => return self.end(Err(Why::HungUp)),
+                Ok(length) => self.dialogue.hear(&buffer[..length]),
+                Err(e) if waits(&e) => return,
+                Err(e) => return self.end(Err(Why::of(&e))),
+            };
+            match heard {
+                Heard::More => {}
+                Heard::Done => return self.end(Ok(())),
+                Heard::Nonsense(what) => return self.end(Err(Why::Unreadable(what))),
+                Heard::Reply(bytes) => {
+                    unsent.extend(bytes);
+                    self.speak();
+                }
+            }
+        }
+    }
+}
+
+/// Holds all conversations until each is over, or until a moment at the latest. Those that still
+/// owe an answer then stay open and can go on in another call.
+pub fn converse(talks: &mut [Talk], until: Instant) {
+    const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        for talk in talks.iter_mut().filter(|t| matches!(t.state, State::Knocking)) {
+            talk.knock();
+        }
+        if !talks.iter().any(Talk::pending) {
+            return;
+        }
+        let mut left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        if talks.iter().any(|t| matches!(t.state, State::Knocking)) {
+            left = left.min(QUEUE_FULL_PAUSE);
+        }
+        for (index, events) in ready(talks, left) {
+            if events.intersects(PollFlags::POLLOUT) {
+                talks[index].speak();
+            }
+            if events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+                talks[index].listen(&mut buffer);
+            }
+        }
+    }
+}
+
+/// Which conversations can go on, and in which way.
+fn ready(talks: &[Talk], at_most: Duration) -> Vec<(usize, PollFlags)> {
+    let open: Vec<(usize, &Socket, bool)> = talks
+        .iter()
+        .enumerate()
+        .filter_map(|(i, talk)| match &talk.state {
+            State::Open(socket, unsent) => Some((i, socket, !unsent.is_empty())),
+            _ => None,
+        })
+        .collect();
+    let mut fds: Vec<PollFd> = open
+        .iter()
+        .map(|(_, socket, wants_out)| {
+            let out = if *wants_out { PollFlags::POLLOUT } else { PollFlags::empty() };
+            PollFd::new(socket.as_fd(), PollFlags::POLLIN | out)
+        })
+        .collect();
+    // One millisecond more than asked for at most: poll counts in whole ones.
+    let timeout = PollTimeout::try_from(at_most + Duration::from_micros(999));
+    if poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)).unwrap_or(0) == 0 {
+        return Vec::new();
+    }
+    open.iter()
+        .zip(&fds)
+        .map(|((i, _, _), fd)| (*i, fd.revents().unwrap_or(PollFlags::empty())))
+        .filter(|(_, events)| !events.is_empty())
+        .collect()
+}
+
+/// A connection, or `None` while the daemon's queue is full.
+fn connect(remote: &Remote) -> io::Result<Option<Socket>> {
+    let (domain, address) = match remote {
+        Remote::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+        Remote::Tcp(address) => (Domain::for_address(*address), SockAddr::from(*address)),
+    };
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), None)?;
+    match socket.connect(&address) {
+        Ok(()) => Ok(Some(socket)),
+        Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(Some(socket)),
+        // A unix socket whose backlog is full: there is nothing to poll for, only to try again.
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn peer_pid(socket: &Socket, remote: &Remote) -> Option<i32> {
+    match remote {
+        Remote::Unix(_) => getsockopt(socket, PeerCredentials).ok().map(|peer| peer.pid()),
+        Remote::Tcp(_) => None,
+    }
+    .filter(|pid| *pid > 0)
+}
+
+fn waits(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+        || error.raw_os_error() == Some(libc::ENOTCONN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    /// Says hello and takes everything up to a full stop.
+    #[derive(Default)]
+    struct Sentence(Vec<u8>);
+
+    impl Dialogue for Sentence {
+        fn opening(&self) -> Vec<u8> {
+            b"hello".to_vec()
+        }
+        fn hear(&mut self, bytes: &[u8]) -> Heard {
+            self.0.extend(bytes);
+            if self.0.ends_with(b".") { Heard::Done } else { Heard::More }
+        }
+    }
+
+    fn place(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("calipso-talk-{name}-{}", std::process::id()))
+    }
+
+    fn listener(name: &str) -> (PathBuf, UnixListener) {
+        let path = place(name);
+        std::fs::remove_file(&path).ok();
+        let listener = UnixListener::bind(&path).expect("a socket in the temporary directory");
+        (path, listener)
+    }
+
+    fn ask(path: &std::path::Path, patience: Duration) -> Outcome {
+        let mut sentence = Sentence::default();
+        let mut talks = [Talk::new("test", Remote::Unix(path.into()), &mut sentence)];
+        converse(&mut talks, Instant::now() + patience);
+        let [talk] = talks;
+        talk.outcome()
+    }
+
+    #[test]
+    fn a_socket_that_accepts_and_stays_silent_costs_no_more_than_the_deadline() {
+        let (path, _listener) = listener("silent");
+        let start = Instant::now();
+        let outcome = ask(&path, Duration::from_millis(80));
+        assert!(matches!(outcome, Err(Trouble { why: Why::Silent(_), .. })), "{outcome:?}");
+        assert!(start.elapsed() < Duration::from_secs(2));
+        std::fs::remove_file(path).ok();
+    }
+
+    #[test]
+    fn a_full_queue_is_silence_not_an_error() {
+        let path = place("full");
+        std::fs::remove_file(&path).ok();
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        socket.bind(&SockAddr::unix(&path).expect("a path")).expect("a place");
+        socket.listen(0).expect("a listener");
+        let in_queue = connect(&Remote::Unix(path.clone())).expect("the only place in the queue");
+        assert!(in_queue.is_some());
+        let outcome = ask(&path, Duration::from_millis(40));
+        assert!(matches!(outcome, Err(Trouble { why: Why::Silent(_), .. })), "{outcome:?}");
+        std::fs::remove_file(path).ok();
+    }
+
+    #[test]
+    fn absent_refused_and_hung_up_are_told_apart() {
+        let path = place("refused");
+        assert_eq!(ask(&path, Duration::from_secs(1)).map_err(|t| t.why), Err(Why::Absent));
+        drop(listener("refused"));
+        assert_eq!(ask(&path, Duration::from_secs(1)).map_err(|t| t.why), Err(Why::Refused));
+        let (path, listener) = listener("hangup");
+        let mut sentence = Sentence::default();
+        let mut talks = [Talk::new("test", Remote::Unix(path.clone()), &mut sentence)];
+        converse(&mut talks, Instant::now() + Duration::from_millis(20));
+        drop(listener.accept().expect("the talk's connection"));
+        converse(&mut talks, Instant::now() + Duration::from_secs(1));
+        let [talk] = talks;
+        assert_eq!(talk.outcome().map_err(|t| t.why), Err(Why::HungUp));
+        std::fs::remove_file(path).ok();
+    }
+
+    #[test]
+    fn an_answer_in_drips_is_put_together() {
+        let (path, listener) = listener("drips");
+        let mut sentence = Sentence::default();
+        let mut talks = [Talk::new("test", Remote::Unix(path.clone()), &mut sentence)];
+        converse(&mut talks, Instant::now() + Duration::from_millis(20));
+        let (mut peer, _) = listener.accept().expect("the talk's connection");
+        for byte in b"well." {
+            peer.write_all(&[*byte]).expect("room for a byte");
+            converse(&mut talks, Instant::now() + Duration::from_millis(5));
+        }
+        let [talk] = talks;
+        assert!(talk.outcome().is_ok());
+        assert_eq!(sentence.0, b"well.");
+        std::fs::remove_file(path).ok();
+    }
+}

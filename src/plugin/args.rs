@@ -1,0 +1,158 @@
+//! The options that every check has, and the `clap` command of one check.
+
+use crate::plugin::code;
+use crate::plugin::format::Format;
+use crate::plugin::limit::{Expectation, Limit, RANGE_RULE, Remap, decimal};
+use crate::plugin::spec::{Kind, Spec};
+use crate::plugin::status::Status;
+use clap::{Args, Command};
+use std::time::Duration;
+
+/// The options that every check has.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every check")]
+pub struct Common {
+    /// Seconds for the whole run
+    #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
+    /// WARNING where the metric is outside RANGE; repeatable
+    #[arg(short, long, value_name = "[METRIC=]RANGE", allow_hyphen_values = true)]
+    pub warning: Vec<Limit>,
+    /// CRITICAL where the metric is outside RANGE; repeatable
+    #[arg(short, long, value_name = "[METRIC=]RANGE", allow_hyphen_values = true)]
+    pub critical: Vec<Limit>,
+    /// CRITICAL where the fact is none of these; repeatable
+    #[arg(long, value_name = "FACT=VALUE[,VALUE]")]
+    pub expect: Vec<Expectation>,
+    /// What a finding counts as: --as link-down=warning; repeatable
+    #[arg(long = "as", value_name = "CODE=STATUS")]
+    pub remaps: Vec<Remap>,
+    /// Exit code for UNKNOWN: warning or critical
+    #[arg(long, value_name = "STATUS", value_parser = warning_or_critical)]
+    pub unknown_as: Option<Status>,
+    /// nagios, json, prometheus, influxdb, graphite, opentsdb
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "nagios",
+        hide_possible_values = true
+    )]
+    pub output_format: Format,
+    /// Bytes of output at the most
+    #[arg(long, value_name = "BYTES", default_value = "8192", value_parser = output_bytes)]
+    pub max_output: usize,
+    /// Emit rates of counters since the previous run
+    #[arg(long)]
+    pub rates: bool,
+    /// Read twice, this far apart, and emit rates
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub sample: Option<Duration>,
+    /// Show finding codes
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// A positive number of seconds, fractions allowed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const DAY: f64 = 86_400.0;
+    match decimal(text) {
+        Some(s) if s >= 0.001 && s <= DAY => Ok(Duration::from_secs_f64(s)),
+        _ => Err("write seconds, from 0.001 to 86400".to_owned()),
+    }
+}
+
+fn output_bytes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if (512..=1 << 30).contains(&bytes) => Ok(bytes),
+        _ => Err("write bytes, at least 512".to_owned()),
+    }
+}
+
+fn warning_or_critical(text: &str) -> Result<Status, String> {
+    match text.parse()? {
+        status @ (Status::Warning | Status::Critical) => Ok(status),
+        _ => Err("write warning or critical".to_owned()),
+    }
+}
+
+/// The command line of one check: its own arguments first, then those of every check.
+pub fn command<A: Args>(spec: &'static Spec) -> Command {
+    let bare = Command::new(spec.name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(spec.sentence)
+        .after_help(after_help(spec))
+        .max_term_width(100);
+    Common::augment_args(A::augment_args(bare).next_help_heading(None::<&str>))
+}
+
+/// What `--help` says below the options: codes, metrics and facts by name.
+fn after_help(spec: &Spec) -> String {
+    let mut text = format!("{RANGE_RULE}\n");
+    for status in [Status::Critical, Status::Warning, Status::Unknown, Status::Ok] {
+        let all = spec.codes.iter().chain(code::COMMON);
+        let names: Vec<_> = all.filter(|c| c.status == status).map(|c| c.name).collect();
+        if !names.is_empty() {
+            text += &wrapped(&format!("Codes, {status}:"), &names);
+        }
+    }
+    let metrics: Vec<String> = spec.metrics.iter().map(metric_name).collect();
+    if !metrics.is_empty() {
+        let names: Vec<_> = metrics.iter().map(String::as_str).collect();
+        text += &wrapped("Metrics (* also NAME_rate, per second):", &names);
+    }
+    if let Some(main) = spec.main_metric {
+        text += &format!("Without a name -w and -c mean {main}.\n");
+    }
+    let facts: Vec<_> = spec.facts.iter().map(|fact| fact.name).collect();
+    if !facts.is_empty() {
+        text += &wrapped("Facts:", &facts);
+    }
+    text + "Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (also for --help and wrong usage)."
+}
+
+fn metric_name(metric: &crate::plugin::spec::MetricSpec) -> String {
+    let unit = match metric.unit {
+        "" | "c" => String::new(),
+        unit => format!("[{unit}]"),
+    };
+    format!("{}{unit}{}", metric.name, if metric.kind == Kind::Counter { "*" } else { "" })
+}
+
+fn wrapped(head: &str, names: &[&str]) -> String {
+    const COLUMNS: usize = 96;
+    let mut text = head.to_owned();
+    let mut column = head.len();
+    for name in names {
+        if column + name.len() + 1 > COLUMNS {
+            text.push_str("\n ");
+            column = 1;
+        }
+        text.push(' ');
+        text.push_str(name);
+        column += name.len() + 1;
+    }
+    text.push('\n');
+    text
+}
+
+/// An error of the command line as one sentence.
+pub fn one_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let message = rendered.split("\n\nUsage:").next().unwrap_or(&rendered);
+    let message = message.split("\n\nFor more information").next().unwrap_or(message);
+    let parts: Vec<&str> = message.trim_start_matches("error: ").lines().map(str::trim).collect();
+    let mut sentence = String::new();
+    for part in parts {
+        match (sentence.is_empty() || sentence.ends_with(' '), part) {
+            (false, "") => sentence.push_str("; "),
+            (_, "") => {}
+            (true, part) => sentence.push_str(part),
+            (false, part) => {
+                sentence.push(' ');
+                sentence.push_str(part);
+            }
+        }
+    }
+    sentence.trim_end_matches("; ").to_owned()
+}

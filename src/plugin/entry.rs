@@ -1,0 +1,214 @@
+//! The way of one call: argv, look, verdict, output, exit code. Every binary's `main` ends here.
+
+use crate::plugin::args::{self, Common};
+use crate::plugin::code;
+use crate::plugin::format::{self, Format, Style};
+use crate::plugin::past::{Past, Store};
+use crate::plugin::report::Report;
+use crate::plugin::rights;
+use crate::plugin::spec::Spec;
+use crate::plugin::status::Status;
+use crate::plugin::verdict::{Rules, Verdict};
+use crate::plugin::watchdog::{self, LastWords};
+use clap::error::ErrorKind;
+use clap::{Args, FromArgMatches};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::ffi::OsString;
+use std::fmt::Debug;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// What the entry point needs of a check.
+pub trait Probe {
+    /// What its manifest entry says.
+    const SPEC: &'static Spec;
+    /// Its own arguments.
+    type Args: Args + Debug;
+
+    /// Looks at the object, until a moment at the latest, and says what was found.
+    fn look(args: &Self::Args, until: Instant, past: &Past) -> Report;
+}
+
+/// How a run ended without a verdict.
+struct Stop {
+    text: String,
+    exit: u8,
+}
+
+/// Runs a check on the arguments of the process.
+pub fn run<P: Probe>() -> ExitCode {
+    let start = Instant::now();
+    install_panic_line(P::SPEC);
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let (text, exit, until) = match call::<P>(&argv, start) {
+        Ok((verdict, style, until)) => (format::render(&verdict, style), verdict.exit, until),
+        Err(stop) => (stop.text, stop.exit, start + Duration::from_secs(10)),
+    };
+    ExitCode::from(write_out(text.as_bytes(), exit, until))
+}
+
+fn call<P: Probe>(argv: &[OsString], start: Instant) -> Result<(Verdict, Style, Instant), Stop> {
+    let plain = Style { format: Format::Nagios, verbose: false, max_output: 8192, now: 0 };
+    rights::keep_only(P::SPEC.capabilities).map_err(|why| {
+        Stop::from(&Verdict::single(P::SPEC, &code::INTERNAL, why, &Rules::default()), plain)
+    })?;
+    let matches = args::command::<P::Args>(P::SPEC)
+        .try_get_matches_from(argv)
+        .map_err(|error| parse_stop(P::SPEC, &error, argv))?;
+    let usage = |error: clap::Error| parse_stop(P::SPEC, &error, argv);
+    let common = Common::from_arg_matches(&matches).map_err(usage)?;
+    let own = P::Args::from_arg_matches(&matches).map_err(usage)?;
+    let style = Style {
+        format: common.output_format,
+        verbose: common.verbose,
+        max_output: common.max_output,
+        now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+    };
+    let rules = rules(P::SPEC, &common).map_err(|why| usage_stop(P::SPEC, why, style))?;
+    arm_watchdog(P::SPEC, &common, style).map_err(|e| {
+        Stop::from(&single(P::SPEC, &code::INTERNAL, format!("no timer: {e}"), &common), style)
+    })?;
+    let until = start + common.timeout;
+    let report = look::<P>(&own, &common, &rules, until);
+    Ok((Verdict::of(P::SPEC, report, &rules), style, until))
+}
+
+/// One look, or two with a pause; rates added where they are wanted.
+fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant) -> Report {
+    let wanted = |name: &str| {
+        common.rates
+            || common.sample.is_some()
+            || rules.warning.iter().chain(&rules.critical).any(|(limited, _)| limited == name)
+    };
+    if let Some(pause) = common.sample {
+        let before = Past::of(&P::look(own, until, &Past::default()), true);
+        watchdog::waiting_for("the second reading");
+        wait(pause);
+        let mut report = P::look(own, until, &before);
+        before.add_rates(&mut report, wanted);
+        return report;
+    }
+    let rates = common.rates || rules.need_rates();
+    if !rates && !P::SPEC.remembers {
+        return P::look(own, until, &Past::default());
+    }
+    let store = Store::open(P::SPEC.name, &format!("{own:?}"));
+    let before = store.load();
+    let mut report = P::look(own, until, &before);
+    let now = Past::of(&report, rates);
+    if rates {
+        before.add_rates(&mut report, wanted);
+    }
+    let changed = report.remember.iter().any(|(name, value)| before.value(name) != Some(*value));
+    if (rates || changed)
+        && let Err(why) = store.save(&now)
+    {
+        report.note(format!("nothing is remembered for the next run: {why}"));
+    }
+    report
+}
+
+/// Sleeps without a thread's help; a signal ends the process, not the wait.
+fn wait(pause: Duration) {
+    let timeout = PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX);
+    poll(&mut [], timeout).ok();
+}
+
+fn rules(spec: &'static Spec, common: &Common) -> Result<Rules, String> {
+    if common.sample.is_some_and(|pause| pause >= common.timeout) {
+        return Err("--sample must be shorter than --timeout".to_owned());
+    }
+    Rules::new(
+        spec,
+        &common.warning,
+        &common.critical,
+        common.expect.clone(),
+        common.remaps.clone(),
+        common.unknown_as,
+    )
+}
+
+fn single(
+    spec: &'static Spec,
+    code: &'static crate::plugin::spec::Code,
+    text: String,
+    common: &Common,
+) -> Verdict {
+    let remaps = common.remaps.clone();
+    let rules = Rules { remaps, unknown_as: common.unknown_as, ..Rules::default() };
+    Verdict::single(spec, code, text, &rules)
+}
+
+fn arm_watchdog(spec: &'static Spec, common: &Common, style: Style) -> nix::Result<()> {
+    let limit = common.timeout;
+    let common = common.clone();
+    let compose = move |what: &str| {
+        let text = format!("no verdict within {:?}, waiting for {what}", common.timeout);
+        let verdict = single(spec, &code::TIMEOUT, text, &common);
+        LastWords { text: format::render(&verdict, style).into_bytes(), exit: verdict.exit }
+    };
+    watchdog::arm(limit, Box::new(compose))
+}
+
+impl Stop {
+    fn from(verdict: &Verdict, style: Style) -> Self {
+        Self { text: format::render(verdict, style), exit: verdict.exit }
+    }
+}
+
+fn usage_stop(spec: &'static Spec, why: String, style: Style) -> Stop {
+    Stop::from(&Verdict::single(spec, &code::USAGE, why, &Rules::default()), style)
+}
+
+/// Help and version exit 3 like a usage error: a check configured by mistake as `check_x --help`
+/// must never read as OK.
+fn parse_stop(spec: &'static Spec, error: &clap::Error, argv: &[OsString]) -> Stop {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return Stop { text: error.render().to_string(), exit: Status::Unknown.exit_code() };
+    }
+    let wants_json = argv.iter().any(|arg| arg == "--output-format=json")
+        || argv.windows(2).any(|pair| pair[0] == "--output-format" && pair[1] == "json");
+    let format = if wants_json { Format::Json } else { Format::Nagios };
+    let style = Style { format, verbose: false, max_output: 8192, now: 0 };
+    usage_stop(spec, format!("{} (see {} --help)", args::one_line(error), spec.name), style)
+}
+
+/// Writes without ever blocking past the deadline. What cannot be delivered is a timeout as well,
+/// so the worse of the two codes is the answer.
+fn write_out(text: &[u8], exit: u8, until: Instant) -> u8 {
+    const LEEWAY: Duration = Duration::from_millis(40);
+    let stuck = if exit == 0 { code::TIMEOUT.status.exit_code() } else { exit };
+    watchdog::writing(stuck);
+    let until = until.max(Instant::now()) + LEEWAY;
+    let stdout = std::io::stdout();
+    // A pipe that polls writable has room for PIPE_BUF bytes.
+    for piece in text.chunks(libc::PIPE_BUF) {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut fds, timeout) {
+            Ok(0) => return stuck,
+            Ok(_) | Err(_) => {}
+        }
+        // Unbuffered: a buffer would join pieces into more than the pipe has room for. A reader
+        // that went away has no use for the rest.
+        if nix::unistd::write(&stdout, piece) != Ok(piece.len()) {
+            break;
+        }
+    }
+    exit
+}
+
+/// A panic is a fault of ours: one line, exit 3, no trace of Rust.
+fn install_panic_line(spec: &'static Spec) {
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let what = info.payload_as_str().unwrap_or("no message");
+        let line = format!("{} UNKNOWN: internal error at {place}: {what}", spec.title);
+        let mut line = crate::plugin::text::cut(crate::plugin::text::line(&line), 255);
+        line.push('\n');
+        write_out(line.as_bytes(), 3, Instant::now());
+        watchdog::exit_now(3);
+    }));
+}

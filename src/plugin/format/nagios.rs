@@ -1,0 +1,58 @@
+//! Text for people. All perfdata stands on the last line, behind the only pipe of the output, with
+//! nothing before the pipe: Sensu Go glues on what follows a value, and Icinga reads a blank
+//! behind the pipe as part of the first label.
+
+use super::{Page, Style};
+use crate::plugin::text;
+use crate::plugin::verdict::{Measured, Verdict};
+
+pub(super) fn render(verdict: &Verdict, style: Style) -> String {
+    let first = verdict.first_line();
+    let page = page(verdict, style.verbose).fit(style.max_output.saturating_sub(first.len() + 2));
+    let notice = page.notice();
+    let mut lines = vec![first];
+    lines.extend(page.findings);
+    lines.extend(page.notes);
+    lines.extend(page.fine);
+    lines.extend(notice);
+    if !page.metrics.is_empty() {
+        lines.push(format!("|{}", page.metrics.join(" ")));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn page(verdict: &Verdict, verbose: bool) -> Page {
+    let mut page = Page::default();
+    if verdict.findings.len() > 1 || verbose {
+        page.findings = verdict
+            .findings
+            .iter()
+            .map(|f| match verbose {
+                true => text::line(&format!("{} {} [{}]", f.status, f.clause(), f.code.name)),
+                false => text::line(&format!("{} {}", f.status, f.clause())),
+            })
+            .collect();
+    }
+    for evidence in &verdict.evidence {
+        let line = text::line(&evidence.text);
+        if evidence.fine { page.fine.push(line) } else { page.notes.push(line) }
+    }
+    page.metrics = verdict.metrics.iter().map(perfdata).collect();
+    page
+}
+
+/// `label=value[unit][;warning[;critical]]`
+fn perfdata(measured: &Measured) -> String {
+    let metric = &measured.metric;
+    let label = match &metric.label {
+        Some(label) => text::label(&format!("{label}.{}", metric.name())),
+        None => text::label(&metric.name()),
+    };
+    let unit = if metric.is_rate { "" } else { metric.spec.unit };
+    let limit = |range: Option<crate::plugin::limit::Range>| {
+        range.map(|range| range.to_string()).unwrap_or_default()
+    };
+    let limits = format!(";{};{}", limit(measured.warning), limit(measured.critical));
+    format!("{label}={}{unit}{}", text::number(metric.value), limits.trim_end_matches(';'))
+}
