@@ -14,29 +14,30 @@ use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, Spec};
 use crate::plugin::status::Status;
 use crate::plugin::text::count;
-use regex::Regex;
+use clap::ArgGroup;
+use regex::bytes::{Regex, RegexBuilder};
 
 /// See [`SPEC`].
 pub struct OvsPort;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true)]
+#[command(group = ArgGroup::new("ports").required(true).multiple(true))]
 pub struct Args {
     /// Ports, or members of bonds, by name
-    #[arg(value_name = "NAME", value_parser = ovs_name)]
+    #[arg(value_name = "NAME", group = "ports", value_parser = ovs_name)]
     pub names: Vec<String>,
     /// Ports by Neutron's port id (external_ids:iface-id); repeatable
-    #[arg(long, value_name = "ID", value_parser = ovs_name, conflicts_with_all = ["names", "all"])]
+    #[arg(long, group = "ports", value_name = "ID", value_parser = ovs_name, conflicts_with_all = ["names", "all"])]
     pub iface_id: Vec<String>,
     /// Ports of this bridge: all of them, or those also named otherwise
-    #[arg(long, value_name = "BRIDGE", value_parser = ovs_name)]
+    #[arg(long, group = "ports", value_name = "BRIDGE", value_parser = ovs_name)]
     pub bridge: Option<String>,
     /// Ports whose name matches
-    #[arg(long, value_name = "REGEX", value_parser = regex, conflicts_with_all = ["names", "iface_id"])]
+    #[arg(long = "match", group = "ports", value_name = "REGEX", value_parser = regex, conflicts_with_all = ["names", "iface_id"])]
     pub match_: Option<Regex>,
     /// Every port
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long, group = "ports", conflicts_with = "names")]
     pub all: bool,
     /// Where Open vSwitch is.
     #[command(flatten)]
@@ -52,7 +53,9 @@ fn regex(text: &str) -> Result<Regex, String> {
     if text.is_empty() || text.len() > LONGEST {
         return Err(format!("write 1 to {LONGEST} bytes"));
     }
-    Regex::new(text).map_err(|e| e.to_string().lines().last().unwrap_or("no regex").to_owned())
+    // Names are ASCII; tables of Unicode would be a third of the binary.
+    let regex = RegexBuilder::new(text).unicode(false).build();
+    regex.map_err(|e| e.to_string().lines().last().unwrap_or("no regex").to_owned())
 }
 
 const CODES: LifeCodes =
@@ -188,7 +191,8 @@ fn subjects<'t>(report: &mut Report, tables: &'t Tables, args: &'t Args) -> Vec<
             let on_bridge = |s: &Subject| {
                 args.bridge.as_ref().is_none_or(|b| s.bridge.is_some_and(|on| on.name == *b))
             };
-            let matches = |s: &Subject| args.match_.as_ref().is_none_or(|re| re.is_match(s.name));
+            let matches =
+                |s: &Subject| args.match_.as_ref().is_none_or(|re| re.is_match(s.name.as_bytes()));
             let all = tables.ports.iter().map(whole);
             let all: Vec<_> = all.filter(|s| on_bridge(s) && matches(s)).collect();
             if all.is_empty() {
@@ -274,6 +278,11 @@ fn faults(
     ports: &Ports,
     tables: &Tables,
 ) -> Vec<(&'static Code, String)> {
+    if interface.kind == "patch"
+        && let Some(fault) = patch_fault(interface, tables)
+    {
+        return vec![fault];
+    }
     if let Some(error) = &interface.error.0 {
         return vec![(code::ERROR, error.clone())];
     }
@@ -288,7 +297,8 @@ fn faults(
     }
     let mut faults = Vec::new();
     match (interface.admin_state.0.as_deref(), interface.link_state.0.as_deref()) {
-        _ if interface.kind == "patch" => faults.extend(patch_fault(interface, tables)),
+        // A patch port has no link of its own: its peer was looked at.
+        _ if interface.kind == "patch" => {}
         (None, None) => {
             faults.push((code::NOT_CONFIGURED, "ovs-vswitchd has not taken it up".to_owned()));
         }

@@ -30,7 +30,7 @@ pub struct Common {
     /// Exit code for UNKNOWN: warning or critical
     #[arg(long, value_name = "STATUS", value_parser = warning_or_critical)]
     pub unknown_as: Option<Status>,
-    /// nagios, json, prometheus, influxdb, graphite, opentsdb
+    /// json, prometheus, influxdb, graphite, opentsdb or
     #[arg(
         long,
         value_name = "FORMAT",
@@ -57,7 +57,7 @@ pub struct Common {
 fn seconds(text: &str) -> Result<Duration, String> {
     const DAY: f64 = 86_400.0;
     match decimal(text) {
-        Some(s) if s >= 0.001 && s <= DAY => Ok(Duration::from_secs_f64(s)),
+        Some(s) if (0.001..=DAY).contains(&s) => Ok(Duration::from_secs_f64(s)),
         _ => Err("write seconds, from 0.001 to 86400".to_owned()),
     }
 }
@@ -78,12 +78,9 @@ fn warning_or_critical(text: &str) -> Result<Status, String> {
 
 /// The command line of one check: its own arguments first, then those of every check.
 pub fn command<A: Args>(spec: &'static Spec) -> Command {
-    let bare = Command::new(spec.name)
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(spec.sentence)
-        .after_help(after_help(spec))
-        .max_term_width(100);
-    Common::augment_args(A::augment_args(bare).next_help_heading(None::<&str>))
+    let bare = Command::new(spec.name).version(env!("CARGO_PKG_VERSION"));
+    // Their own doc comments would else be what the check is said to be about.
+    Common::augment_args(A::augment_args(bare)).about(spec.sentence).after_help(after_help(spec))
 }
 
 /// What `--help` says below the options: codes, metrics and facts by name.

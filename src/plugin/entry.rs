@@ -187,9 +187,8 @@ fn write_out(text: &[u8], exit: u8, until: Instant) -> u8 {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
-        match poll(&mut fds, timeout) {
-            Ok(0) => return stuck,
-            Ok(_) | Err(_) => {}
+        if poll(&mut fds, timeout) == Ok(0) {
+            return stuck;
         }
         // Unbuffered: a buffer would join pieces into more than the pipe has room for. A reader
         // that went away has no use for the rest.

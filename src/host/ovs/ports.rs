@@ -62,9 +62,12 @@ pub enum Devices {
 }
 
 impl Tables {
-    /// The interfaces of a port.
+    /// The interfaces of a port, by name: the database keeps them in no order.
     pub fn interfaces_of(&self, port: &Port) -> Vec<&Interface> {
-        port.interfaces.0.iter().filter_map(|uuid| self.interfaces.get(uuid)).collect()
+        let uuids = port.interfaces.0.iter();
+        let mut all: Vec<_> = uuids.filter_map(|uuid| self.interfaces.get(uuid)).collect();
+        all.sort_by_key(|interface| &interface.name);
+        all
     }
 
     /// The bridge of a port.

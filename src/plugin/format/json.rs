@@ -67,8 +67,7 @@ pub(super) fn render(verdict: &Verdict, style: Style) -> String {
 }
 
 fn page(verdict: &Verdict) -> Page {
-    let mut page = Page::default();
-    page.findings = verdict
+    let findings = verdict
         .findings
         .iter()
         .map(|f| JsonFinding {
@@ -79,6 +78,7 @@ fn page(verdict: &Verdict) -> Page {
         })
         .map(|finding| to_json(&finding))
         .collect();
+    let mut page = Page { findings, ..Page::default() };
     for evidence in &verdict.evidence {
         let line = to_json(&text::line(&evidence.text));
         if evidence.fine { page.fine.push(line) } else { page.notes.push(line) }

@@ -3,6 +3,7 @@
 //! behind the pipe as part of the first label.
 
 use super::{Page, Style};
+use crate::plugin::status::Status;
 use crate::plugin::text;
 use crate::plugin::verdict::{Measured, Verdict};
 
@@ -24,7 +25,9 @@ pub(super) fn render(verdict: &Verdict, style: Style) -> String {
 
 fn page(verdict: &Verdict, verbose: bool) -> Page {
     let mut page = Page::default();
-    if verdict.findings.len() > 1 || verbose {
+    // One finding is the first line already, unless it counts as OK and is not in it.
+    let told = matches!(verdict.findings.as_slice(), [only] if only.status != Status::Ok);
+    if !told || verbose {
         page.findings = verdict
             .findings
             .iter()

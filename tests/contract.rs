@@ -1,0 +1,299 @@
+//! The contract with the monitoring system, for every binary of `checks-manifest/`: a new check
+//! is held to it without a line here.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "tests start programs and wait for them"
+)]
+
+mod support;
+
+use calipso_checks::manifest::schema::Entry;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{Dir, Said, binary, run};
+
+fn entries() -> Vec<Entry> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/checks-manifest");
+    let files = std::fs::read_dir(dir).expect("checks-manifest");
+    let entries: Vec<Entry> = files
+        .map(|file| std::fs::read_to_string(file.expect("an entry").path()).expect("a text"))
+        .map(|text| toml::from_str(&text).expect("a manifest entry"))
+        .collect();
+    assert!(!entries.is_empty());
+    entries
+}
+
+fn call(entry: &Entry) -> Command {
+    let mut command = Command::new(binary(&entry.name));
+    command.env_remove("OVS_RUNDIR");
+    command
+}
+
+/// One clear line and exit 3.
+fn assert_usage_error(entry: &Entry, said: &Said, what: &str) {
+    assert_eq!(said.exit, Some(3), "{} {what}: {said:?}", entry.name);
+    assert_eq!(said.out.lines().count(), 1, "{} {what}: {said:?}", entry.name);
+    assert!(said.first_line().contains(" UNKNOWN: "), "{} {what}: {said:?}", entry.name);
+    assert!(said.first_line().len() <= 255 && said.err.is_empty(), "{said:?}");
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_unknown() {
+    let bad: &[&[&str]] = &[
+        &["--nosuchflag"],
+        &["-w", "abc"],
+        &["-w", "1e3"],
+        &["-w", ""],
+        &["-w", "nosuchmetric=1"],
+        &["-c", "10:5"],
+        &["-t", "0"],
+        &["-t", "-1"],
+        &["-t", "soon"],
+        &["--as", "nosuchcode=ok"],
+        &["--as", "timeout=fine"],
+        &["--expect", "nosuchfact=1"],
+        &["--expect", "x"],
+        &["--unknown-as", "ok"],
+        &["--output-format", "xml"],
+        &["--max-output", "1"],
+        &["--sample", "20"],
+    ];
+    for entry in entries() {
+        for args in bad {
+            let said = run(call(&entry).args(&entry.example).args(*args));
+            assert_usage_error(&entry, &said, &format!("{args:?}"));
+        }
+    }
+}
+
+#[test]
+fn names_that_are_no_names_are_refused_before_anything_is_opened() {
+    let long = "x".repeat(300);
+    let bad: Vec<&[u8]> = vec![
+        b"",
+        b"/",
+        b"a/b",
+        b"..",
+        b"a;id",
+        b"$(id)",
+        b"`id`",
+        b"a|b",
+        b"a b",
+        b"\xff\xfe",
+        b"a\nb",
+        long.as_bytes(),
+    ];
+    for entry in entries().iter().filter(|entry| !entry.example.is_empty()) {
+        for name in &bad {
+            let said = run(call(entry).arg(std::ffi::OsStr::from_bytes(name)));
+            assert_usage_error(entry, &said, &format!("{name:?}"));
+        }
+    }
+}
+
+#[test]
+fn help_and_version_never_read_as_ok_and_fit_a_screen() {
+    for entry in entries() {
+        for flag in ["-h", "--help", "-V", "--version"] {
+            let said = run(call(&entry).arg(flag));
+            assert_eq!(said.exit, Some(3), "{} {flag}", entry.name);
+            assert!(said.err.is_empty() && said.out.contains(&entry.name), "{said:?}");
+        }
+        let help = run(call(&entry).arg("--help")).out;
+        assert!(help.lines().count() <= 60, "{}: {} lines", entry.name, help.lines().count());
+        let widest = help.lines().map(str::len).max();
+        assert!(widest <= Some(100), "{}: {widest:?} columns\n{help}", entry.name);
+        for name in entry.codes.keys().chain(entry.metrics.keys()).chain(entry.facts.keys()) {
+            assert!(help.contains(name.as_str()), "{} --help does not name {name}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn every_format_is_written_and_the_first_line_is_complete() {
+    for entry in entries() {
+        for format in ["nagios", "json", "prometheus", "influxdb", "graphite", "opentsdb"] {
+            let said = run(call(&entry).args(&entry.example).args(["--output-format", format]));
+            assert!((0..=3).contains(&said.exit.expect("no signal")), "{said:?}");
+            assert!(said.out.is_ascii() && said.out.ends_with('\n'), "{said:?}");
+            if format == "json" {
+                let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+                assert_eq!(json["exit"].as_i64(), said.exit.map(i64::from));
+                assert_eq!(json["check"], entry.name.as_str());
+            } else {
+                assert!(said.first_line().len() <= 257 && said.first_line().contains(": "));
+                assert!(said.out.matches('|').count() <= 1, "one pipe: {said:?}");
+            }
+        }
+    }
+}
+
+/// How a daemon misbehaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Manner {
+    Silent,
+    Drips,
+    NeverAccepts,
+    Floods,
+    Closes,
+    Babbles,
+}
+
+/// A run directory whose daemons hold their locks and misbehave at every socket.
+struct Rundir {
+    dir: Dir,
+    _locks: Vec<std::fs::File>,
+}
+
+impl Rundir {
+    fn new(name: &str, manner: Manner) -> Self {
+        let dir = Dir::new(name);
+        let mut locks = Vec::new();
+        for daemon in ["ovs-vswitchd", "ovsdb-server"] {
+            let path = dir.0.join(format!("{daemon}.pid"));
+            std::fs::write(&path, "1\n").expect("a pid file");
+            locks.push(std::fs::OpenOptions::new().write(true).open(path).expect("it again"));
+            serve(&dir.0.join(format!("{daemon}.1.ctl")), manner);
+        }
+        for file in &locks {
+            // SAFETY: plain data.
+            let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+            lock.l_type = libc::F_WRLCK as libc::c_short;
+            nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_SETLK(&lock)).expect("a lock");
+        }
+        serve(&dir.0.join("db.sock"), manner);
+        Self { dir, _locks: locks }
+    }
+}
+
+fn serve(path: &Path, manner: Manner) {
+    let listener = UnixListener::bind(path).expect("a socket");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("our socket");
+    if manner == Manner::NeverAccepts {
+        // The shortest queue, and it is full.
+        // SAFETY: a listening socket of ours.
+        unsafe { libc::listen(listener.as_raw_fd(), 0) };
+        std::mem::forget(UnixStream::connect(path).expect("the one place in the queue"));
+        std::mem::forget(listener);
+        return;
+    }
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || misbehave(stream, manner));
+        }
+    });
+}
+
+fn misbehave(mut stream: UnixStream, manner: Manner) {
+    match manner {
+        Manner::Silent | Manner::NeverAccepts => std::thread::sleep(Duration::from_secs(30)),
+        Manner::Closes => {}
+        Manner::Babbles => drop(stream.write_all(b"SSH-2.0-OpenSSH_9.2p1 | Debian\r\n")),
+        Manner::Drips => {
+            for byte in b"{\"id\":0,\"result\":\"x".iter().cycle() {
+                if stream.write_all(&[*byte]).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        }
+        Manner::Floods => {
+            let megabyte = vec![b'x'; 1 << 20];
+            stream.write_all(b"{\"id\":0,\"result\":\"").ok();
+            for _ in 0..100 {
+                if stream.write_all(&megabyte).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_deadline_holds_whatever_the_daemon_does() {
+    const LIMIT: Duration = Duration::from_millis(700);
+    // Tests share the machine: what is asserted is that nothing waits for the daemon.
+    const SLACK: Duration = Duration::from_millis(800);
+    for (manner, exit) in [
+        (Manner::Silent, 2),
+        (Manner::Drips, 2),
+        (Manner::NeverAccepts, 2),
+        (Manner::Floods, 3),
+        (Manner::Closes, 2),
+        (Manner::Babbles, 3),
+    ] {
+        let rundir = Rundir::new(&format!("{manner:?}"), manner);
+        for entry in entries() {
+            let mut command = call(&entry);
+            command.args(&entry.example).args(["-t", "0.7"]).env("OVS_RUNDIR", &rundir.dir.0);
+            let said = run(&mut command);
+            assert!(said.took < LIMIT + SLACK, "{} {manner:?}: {said:?}", entry.name);
+            let expected = if entry.rights.sockets.is_empty() { 0 } else { exit };
+            assert_eq!(said.exit, Some(expected), "{} {manner:?}: {said:?}", entry.name);
+            assert!(said.out.matches('|').count() <= 1, "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn what_may_not_be_opened_is_unknown_and_says_what_to_grant() {
+    assert!(nix::unistd::geteuid().is_root(), "needs root to become nobody: `sudo make test`");
+    let rundir = Rundir::new("forbidden", Manner::Silent);
+    for entry in entries() {
+        let copy = rundir.dir.0.join(&entry.name);
+        std::fs::copy(binary(&entry.name), &copy).expect("a copy that nobody may run");
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(copy);
+        command.args(&entry.example).env("OVS_RUNDIR", &rundir.dir.0);
+        let said = run(&mut command);
+        let expected = if entry.rights.sockets.is_empty() { 0 } else { 3 };
+        assert_eq!(said.exit, Some(expected), "{}: {said:?}", entry.name);
+        let told = said.out.contains("permission denied") && said.out.contains("give the check");
+        assert_eq!(told, expected == 3, "{}: {said:?}", entry.name);
+    }
+}
+
+#[test]
+fn a_reader_that_does_not_read_does_not_keep_a_check() {
+    for entry in entries() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        fill(&mut writer);
+        let start = Instant::now();
+        let mut child = call(&entry)
+            .args(&entry.example)
+            .args(["-t", "0.5"])
+            .stdout(Stdio::from(writer))
+            .spawn()
+            .expect("it starts");
+        let exit = child.wait().expect("it ends").code();
+        assert!(start.elapsed() < Duration::from_millis(1300), "{}", entry.name);
+        assert!((1..=3).contains(&exit.expect("no signal")), "{}: {exit:?}", entry.name);
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_reader_that_is_gone_is_no_reason_to_die_by_a_signal() {
+    for entry in entries() {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let status = call(&entry).args(&entry.example).stdout(Stdio::from(writer)).status();
+        let exit = status.expect("it starts").code();
+        assert!((0..=3).contains(&exit.expect("no signal")), "{}: {exit:?}", entry.name);
+    }
+}
+
+/// Until a pipe takes no more.
+fn fill(writer: &mut std::io::PipeWriter) {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    fcntl(&*writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("our pipe");
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    fcntl(&*writer, FcntlArg::F_SETFL(OFlag::empty())).expect("our pipe");
+}
