@@ -3,6 +3,8 @@
 
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 CHECKS := $(patsubst checks-manifest/%.toml,%,$(wildcard checks-manifest/*.toml))
+LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:iproute2 \
+	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
 .PHONY: build demo test lint unit lab bench clean
@@ -15,7 +17,7 @@ build:
 
 ## real verdicts on a real Open vSwitch, in a table
 demo: build
-	tests/lab/need
+	tests/lab/need $(LAB_TOOLS)
 	tests/lab/demo
 
 ## everything: format, lints, unit tests, the lab (needs root)
@@ -29,12 +31,12 @@ unit:
 	cargo test --target $(TARGET) --lib
 
 lab: build
-	tests/lab/need
+	tests/lab/need $(LAB_TOOLS)
 	cargo test --target $(TARGET) --test lab --test contract --test product
 
 ## cost against an empty static program, as ratios
 bench: build
-	tests/lab/need
+	tests/lab/need $(LAB_TOOLS)
 	benches/run
 
 clean:

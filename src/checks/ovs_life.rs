@@ -23,7 +23,7 @@ pub(super) struct LifeCodes {
 
 /// What an unprivileged caller can do to be allowed to ask.
 pub(super) const REMEDY: &str =
-    "give the check cap_dac_override or run it as root or in the group of the sockets";
+    "give the check cap_dac_override, or run it as root or in the socket's group";
 
 /// What is wrong with a daemon; `None` if it answered.
 pub(super) fn life(daemon: &Daemon, codes: &LifeCodes) -> Option<(&'static Code, String)> {

@@ -30,12 +30,13 @@ pub struct Common {
     /// Exit code for UNKNOWN: warning or critical
     #[arg(long, value_name = "STATUS", value_parser = warning_or_critical)]
     pub unknown_as: Option<Status>,
-    /// json, prometheus, influxdb, graphite, opentsdb or
+    /// nagios, json, prometheus, influxdb, graphite, opentsdb
     #[arg(
         long,
         value_name = "FORMAT",
         value_enum,
         default_value = "nagios",
+        hide_default_value = true,
         hide_possible_values = true
     )]
     pub output_format: Format,
