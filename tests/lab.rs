@@ -109,11 +109,9 @@ fn every_state_of_a_port_has_its_verdict() {
     for port in ["tap-admin", "tap-link", "tap-dead", "tap-notag", "patch-orphan", "int-down"] {
         lab.wait_for(&format!("check_ovs_port {port}"), 0);
     }
-    // A tunnel whose peer dies goes red though its link_state stays up.
-    lab.sh("kill -STOP $(cat /run/openvswitch-h2/ovs-vswitchd.pid)");
+    // A tunnel whose far end falls silent goes red though its link_state stays up.
+    lab.sh("OVS_RUNDIR=/run/openvswitch-h2 ovs-vsctl set Interface vxlan-h1 bfd:enable=false");
     lab.wait_for("check_ovs_port vxlan-ok", 2);
-    lab.sh("kill -CONT $(cat /run/openvswitch-h2/ovs-vswitchd.pid)");
-    lab.wait_for("check_ovs_port vxlan-ok", 0);
 }
 
 #[test]

@@ -115,21 +115,15 @@ fn judge_ports(report: &mut Report, ports: &Ports, args: &Args) {
     };
     let mut subjects = subjects(report, tables, args);
     subjects.sort_by_key(|subject| subject.name);
-    let before = report.findings.len();
     for subject in &subjects {
         judge_subject(report, subject, ports, tables, args);
     }
-    let found = &report.findings[before..];
     if let [only] = subjects.as_slice() {
         report.object = only.name.to_owned();
-        report.when_ok = format!("{} is up{}", only.name, only.place_words());
+        report.when_ok = only.ok_words();
     } else {
-        let broken = found.iter().filter(|f| f.status != Status::Ok).count();
         report.object = count(subjects.len(), "port");
-        report.when_ok = format!(
-            "{} up, none broken",
-            count(subjects.len() - broken.min(subjects.len()), "port")
-        );
+        report.when_ok = format!("{}, none broken", report.object);
     }
 }
 
@@ -222,6 +216,20 @@ impl Subject<'_> {
         let bridge = self.bridge.map(|b| format!(" on {}", b.name)).unwrap_or_default();
         let tag = self.port.tag.0.map(|tag| format!(", tag {tag}")).unwrap_or_default();
         format!("{bridge}{tag}")
+    }
+
+    /// What an OK says. A LOCAL port that is down is OK, but it is not up.
+    fn ok_words(&self) -> String {
+        let name = self.name;
+        match self.interfaces.as_slice() {
+            [only] if self.is_local(only) && only.reads_down() => {
+                format!("{name} is the LOCAL port of its bridge, down as most are")
+            }
+            [only] if only.kind == "internal" && only.reads_down() => {
+                format!("{name} is in another namespace{}", self.place_words())
+            }
+            _ => format!("{name} is up{}", self.place_words()),
+        }
     }
 
     /// The port that is the bridge itself.
@@ -539,5 +547,217 @@ fn kernel_words(interface: &Interface, subject: &Subject, devices: &Devices) -> 
             ", device is in another namespace".to_owned()
         }
         Devices::Known(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::ovs::daemon::{Answer, Daemon};
+    use crate::host::ovsdb::scan::{Piece, Scanner};
+    use crate::host::ovsdb::value::{Map, Optional, Set, Uuid};
+    use crate::host::{Trouble, Why};
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    /// The first row of a captured reply.
+    fn captured<T: serde::de::DeserializeOwned>(name: &str) -> T {
+        let path = format!("{}/tests/fixtures/ovs/{name}.resp.json", env!("CARGO_MANIFEST_DIR"));
+        let reply = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let mut rows = Vec::new();
+        let take = |piece| {
+            if let Piece::Row(_, row) = piece {
+                rows.push(serde_json::from_slice(&row).map_err(|e| e.to_string())?);
+            }
+            Ok(())
+        };
+        Scanner::default().feed(&reply, take).expect("a reply");
+        rows.into_iter().next().unwrap_or_else(|| panic!("{path} has no row"))
+    }
+
+    fn alive() -> Daemon {
+        let answer =
+            Answer { rtt: Duration::from_millis(1), version: "3.1.0".into(), long_polls: None };
+        Daemon {
+            name: "ovs-vswitchd",
+            pidfile: Err(Trouble { whom: "x".into(), why: Why::Absent }),
+            process: None,
+            monitor: None,
+            answer: Ok(answer),
+            leftovers: 0,
+        }
+    }
+
+    /// One port with these interfaces on a bridge, all devices present.
+    fn ports(mut port: Port, mut interfaces: Vec<Interface>, bridge: &str) -> Ports {
+        for (n, interface) in interfaces.iter_mut().enumerate() {
+            interface.uuid = Uuid(format!("i{n}"));
+        }
+        port.name = if port.name.is_empty() { interfaces[0].name.clone() } else { port.name };
+        port.uuid = Uuid("p".into());
+        port.interfaces = Set(interfaces.iter().map(|i| i.uuid.clone()).collect());
+        let devices: HashSet<String> = interfaces.iter().map(|i| i.name.clone()).collect();
+        let tables = Tables {
+            bridges: vec![Bridge { name: bridge.into(), ..Bridge::default() }],
+            bridge_of: [(port.uuid.clone(), 0)].into(),
+            ports: vec![port],
+            interfaces: interfaces.into_iter().map(|i| (i.uuid.clone(), i)).collect(),
+            ovn_installs: false,
+        };
+        let devices = Devices::Known(devices);
+        Ports { vswitchd: alive(), server: None, tables: Ok(tables), devices }
+    }
+
+    fn codes(ports: Ports) -> Vec<&'static str> {
+        let args = Args {
+            names: vec![],
+            iface_id: vec![],
+            bridge: None,
+            match_: None,
+            all: true,
+            place: PlaceArgs { rundir: None, db: None },
+        };
+        let report = OvsPort::judge(&Ok(ports), &args, &Past::default());
+        report.findings.iter().map(|finding| finding.code.name).collect()
+    }
+
+    fn up(name: &str) -> Interface {
+        Interface {
+            name: name.into(),
+            admin_state: Optional(Some("up".into())),
+            link_state: Optional(Some("up".into())),
+            ..Interface::default()
+        }
+    }
+
+    fn map(pairs: &[(&str, &str)]) -> Map<String> {
+        Map(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn captured_interfaces_are_judged_as_they_were() {
+        let cases: &[(&str, &[&str])] = &[
+            ("interface-up", &[]),
+            ("interface-up-tap", &[]),
+            ("interface-admindown", &["admin-down"]),
+            ("interface-nodevice", &["error"]),
+            ("interface-tap-nocarrier", &["link-down"]),
+            ("interface-nic-nocarrier", &["link-down"]),
+            ("interface-deadvlan4095", &[]),
+            ("interface-bridge-local-admindown", &[]),
+            ("interface-bondmember-lacp-defaulted", &["lacp-none"]),
+            ("interface-gre-bfd-down", &["bfd-down"]),
+        ];
+        for (name, expected) in cases {
+            let interface: Interface = captured(name);
+            assert_eq!(
+                codes(ports(Port::default(), vec![interface], "br-int")),
+                *expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn captured_ports_tell_their_tag() {
+        let port: Port = captured("port-deadvlan4095");
+        assert_eq!(codes(ports(port, vec![up("tap1")], "br-int")), ["dead-vlan"]);
+    }
+
+    #[test]
+    fn a_missing_tag_is_a_fault_only_where_neutrons_agent_tags() {
+        let neutron = || Port { other_config: map(&[("net_uuid", "n")]), ..Port::default() };
+        assert_eq!(codes(ports(neutron(), vec![up("tap1")], "br-int")), ["no-tag"]);
+        assert!(codes(ports(Port::default(), vec![up("tap1")], "br-int")).is_empty());
+        assert!(codes(ports(neutron(), vec![up("tap1")], "tbr-1a")).is_empty());
+        let trunk = Port { trunks: Set(vec![1, 2]), ..neutron() };
+        assert!(codes(ports(trunk, vec![up("tap1")], "br-int")).is_empty());
+        let mode = Port { vlan_mode: Optional(Some("trunk".into())), ..neutron() };
+        assert!(codes(ports(mode, vec![up("tap1")], "br-int")).is_empty());
+        let mut ovn = up("tap1");
+        ovn.external_ids = map(&[("iface-id", "x"), ("ovn-installed", "true")]);
+        assert!(codes(ports(neutron(), vec![ovn], "br-int")).is_empty());
+    }
+
+    #[test]
+    fn a_vhost_user_port_without_its_guest_is_a_warning() {
+        let mut vhost = up("vhu1");
+        vhost.kind = "dpdkvhostuserclient".into();
+        vhost.link_state = Optional(Some("down".into()));
+        assert_eq!(codes(ports(Port::default(), vec![vhost], "br-int")), ["guest-off"]);
+    }
+
+    #[test]
+    fn a_dpdk_port_is_not_looked_for_in_the_kernel() {
+        let mut dpdk = up("dpdk0");
+        dpdk.kind = "dpdk".into();
+        let mut ports = ports(Port::default(), vec![dpdk], "br-ex");
+        ports.devices = Devices::Known(HashSet::new());
+        assert!(codes(ports).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_not_called_gone() {
+        let mut seen = ports(Port::default(), vec![up("tap1")], "br-int");
+        seen.devices = Devices::Known(HashSet::new());
+        assert_eq!(codes(seen.clone()), ["no-device"]);
+        seen.devices = Devices::NotComparable("hidden".into());
+        assert!(codes(seen).is_empty());
+        let mut internal = up("tap2");
+        internal.kind = "internal".into();
+        internal.link_state = Optional(Some("down".into()));
+        let mut seen = ports(Port::default(), vec![internal], "br-int");
+        seen.devices = Devices::NotComparable("hidden".into());
+        assert_eq!(codes(seen), ["not-comparable"]);
+    }
+
+    #[test]
+    fn a_bond_works_while_one_member_does() {
+        let member = |name: &str, link: &str, lacp: Option<bool>| Interface {
+            link_state: Optional(Some(link.into())),
+            lacp_current: Optional(lacp),
+            ..up(name)
+        };
+        let bond = |fallback: &str, members: Vec<Interface>| {
+            let other_config = map(&[("lacp-fallback-ab", fallback)]);
+            let port = Port { name: "bond0".into(), other_config, ..Port::default() };
+            codes(ports(port, members, "br-ex"))
+        };
+        let two = |a, b| vec![member("a", "up", a), member("b", "up", b)];
+        assert!(bond("false", two(Some(true), Some(true))).is_empty());
+        assert_eq!(bond("false", two(Some(true), Some(false))), ["lacp-defaulted"]);
+        assert_eq!(bond("false", two(Some(false), Some(false))), ["lacp-none"]);
+        assert_eq!(bond("true", two(Some(false), Some(false))), ["lacp-fallback"]);
+        assert!(bond("false", two(None, None)).is_empty());
+        let down = vec![member("a", "down", None), member("b", "up", None)];
+        assert_eq!(bond("false", down), ["member-down"]);
+        let down = vec![member("a", "down", None), member("b", "down", None)];
+        assert_eq!(bond("false", down), ["member-down", "member-down", "link-down"]);
+    }
+
+    #[test]
+    fn bfd_tells_its_diagnostic() {
+        let mut tunnel = up("vxlan-1");
+        tunnel.kind = "vxlan".into();
+        tunnel.bfd = map(&[("enable", "true")]);
+        tunnel.bfd_status =
+            map(&[("state", "down"), ("diagnostic", "Control Detection Time Expired")]);
+        let (code, text) = bfd_fault(&tunnel).expect("a fault");
+        assert_eq!(
+            (code.name, text.as_str()),
+            ("bfd-down", "BFD is down: Control Detection Time Expired")
+        );
+        tunnel.bfd_status = map(&[("state", "up")]);
+        assert!(bfd_fault(&tunnel).is_none());
+        tunnel.bfd = map(&[]);
+        tunnel.bfd_status = map(&[("state", "down")]);
+        assert!(bfd_fault(&tunnel).is_none());
+    }
+
+    #[test]
+    fn states_are_stale_without_the_daemon_that_writes_them() {
+        let mut seen = ports(Port::default(), vec![up("tap1")], "br-int");
+        seen.vswitchd.answer = Err(Trouble { whom: "x".into(), why: Why::Refused });
+        assert_eq!(codes(seen), ["no-process"]);
     }
 }

@@ -148,7 +148,7 @@ impl Lab {
         let start = Instant::now();
         loop {
             let said = self.check(line);
-            if said.exit == Some(exit) || start.elapsed() > Duration::from_secs(10) {
+            if said.exit == Some(exit) || start.elapsed() > Duration::from_secs(40) {
                 assert_eq!(said.exit, Some(exit), "{line}: {said:?}");
                 return said;
             }
