@@ -69,37 +69,60 @@ impl From<ProcessStatus> for State {
     }
 }
 
-/// What is known of these processes; those that ended or are hidden are missing.
-pub fn look_at(pids: &[i32]) -> HashMap<i32, Process> {
+/// How much is wanted of processes: each file of `/proc` costs as much as a question to a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What they are doing and since when.
+    State,
+    /// Memory and title too, and their parents.
+    Whole,
+}
+
+/// What is known of processes; those that ended or are hidden are missing.
+pub fn look_at(pids: &[i32], depth: Depth) -> HashMap<i32, Process> {
+    let mut seen = HashMap::new();
+    if pids.is_empty() {
+        return seen;
+    }
+    let Ok(mut system) = System::new() else { return seen };
+    refresh(&mut system, pids, depth, &mut seen);
+    if depth == Depth::State {
+        return seen;
+    }
+    let parents = seen.values().filter_map(|process| process.parent);
+    // The first process restarts everything and is nobody's monitor.
+    let parents: Vec<i32> = parents.filter(|pid| *pid > 1 && !seen.contains_key(pid)).collect();
+    refresh(&mut system, &parents, depth, &mut seen);
+    seen
+}
+
+fn refresh(system: &mut System, pids: &[i32], depth: Depth, seen: &mut HashMap<i32, Process>) {
     let wanted: Vec<Pid> =
         pids.iter().filter_map(|pid| u32::try_from(*pid).ok()).map(Pid::from_u32).collect();
     if wanted.is_empty() {
-        return HashMap::new();
+        return;
     }
-    let what = ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::Always);
-    let Ok(mut system) = System::new() else { return HashMap::new() };
-    system.refresh_processes_specifics(
-        ProcessesToUpdate::Some(&wanted),
-        false,
-        what.without_tasks(),
-    );
-    let known = wanted.iter().filter_map(|pid| system.process(*pid));
-    known
-        .filter_map(|process| {
-            let number = |pid: Pid| i32::try_from(pid.as_u32()).ok();
-            let pid = number(process.pid())?;
-            let title = process.cmd().first().map(|t| t.to_string_lossy().trim().to_owned());
-            let process = Process {
-                pid,
-                parent: process.parent().and_then(number),
-                state: process.status().into(),
-                age: process.run_time(),
-                memory: process.memory(),
-                title: title.unwrap_or_default(),
-            };
-            Some((pid, process))
-        })
-        .collect()
+    let what = match depth {
+        Depth::State => ProcessRefreshKind::nothing(),
+        Depth::Whole => ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::Always),
+    };
+    let these = ProcessesToUpdate::Some(&wanted);
+    system.refresh_processes_specifics(these, false, what.without_tasks());
+    let found = wanted.iter().filter_map(|pid| system.process(*pid)).filter_map(known);
+    seen.extend(found.map(|process| (process.pid, process)));
+}
+
+fn known(process: &sysinfo::Process) -> Option<Process> {
+    let number = |pid: Pid| i32::try_from(pid.as_u32()).ok();
+    let title = process.cmd().first().map(|title| title.to_string_lossy().trim().to_owned());
+    Some(Process {
+        pid: number(process.pid())?,
+        parent: process.parent().and_then(number),
+        state: process.status().into(),
+        age: process.run_time(),
+        memory: process.memory(),
+        title: title.unwrap_or_default(),
+    })
 }
 
 /// Whether a process lives in our network namespace. `/proc/PID/net` is a directory of the
@@ -140,8 +163,8 @@ mod tests {
 
     #[test]
     fn this_process_is_alive_and_one_that_never_was_is_missing() {
-        let seen = look_at(&[me(), i32::MAX]);
-        assert_eq!(seen.len(), 1);
+        let seen = look_at(&[me(), i32::MAX], Depth::Whole);
+        assert!(!seen.contains_key(&i32::MAX));
         let process = &seen[&me()];
         assert_eq!(process.state, State::Alive);
         assert!(process.memory > 0 && process.parent.is_some());

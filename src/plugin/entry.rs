@@ -93,7 +93,7 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
     if !rates && !P::SPEC.remembers {
         return P::look(own, until, &Past::default());
     }
-    let store = Store::open(P::SPEC.name, &format!("{own:?}"));
+    let store = Store::new(P::SPEC.name, &format!("{own:?}"));
     let before = store.load();
     let mut report = P::look(own, until, &before);
     let now = Past::of(&report, rates);

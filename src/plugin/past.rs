@@ -82,26 +82,26 @@ impl Past {
 
 /// Where one check keeps its past for one set of objects.
 pub struct Store {
-    dir: Result<Dir, String>,
     name: String,
 }
 
 impl Store {
     /// The place of a check whose arguments print as `object_set`.
-    pub fn open(check: &str, object_set: &str) -> Self {
+    pub fn new(check: &str, object_set: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         object_set.hash(&mut hasher);
-        Self { dir: open_place(), name: format!("{check}-{:016x}", hasher.finish()) }
+        Self { name: format!("{check}-{:016x}", hasher.finish()) }
     }
 
     /// What the previous run saw.
     pub fn load(&self) -> Past {
-        let dir = match &self.dir {
-            Ok(dir) => dir,
+        let dir = match open_place(false) {
+            Ok(Some(dir)) => dir,
+            Ok(None) => return Past::absent("this is the first run"),
             Err(why) => return Past::absent(why),
         };
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let Ok(file) = openat(dir, self.name.as_str(), flags, Mode::empty()) else {
+        let Ok(file) = openat(&dir, self.name.as_str(), flags, Mode::empty()) else {
             return Past::absent("this is the first run");
         };
         let mut text = String::new();
@@ -117,49 +117,67 @@ impl Store {
     /// # Errors
     /// Why it could not be kept, for the evidence.
     pub fn save(&self, past: &Past) -> Result<(), String> {
-        let dir = self.dir.as_ref().map_err(Clone::clone)?;
+        let dir = open_place(true)?.ok_or("no place to keep a reading")?;
         let text = serde_json::to_string(past).map_err(|e| e.to_string())?;
         let new = format!("{}.{}", self.name, std::process::id());
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-        let file = openat(dir, new.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        let file = openat(&dir, new.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(|e| format!("{}: {e}", self.name))?;
         let written = File::from(file).write_all(text.as_bytes());
         let kept = written.map_err(|e| e.to_string()).and_then(|()| {
-            renameat(dir, new.as_str(), dir, self.name.as_str()).map_err(|e| e.to_string())
+            renameat(&dir, new.as_str(), &dir, self.name.as_str()).map_err(|e| e.to_string())
         });
         if kept.is_err() {
-            unlinkat(dir, new.as_str(), UnlinkatFlags::NoRemoveDir).ok();
+            unlinkat(&dir, new.as_str(), UnlinkatFlags::NoRemoveDir).ok();
         }
         kept.map_err(|e| format!("{}: {e}", self.name))
     }
 }
 
-/// The first place that is ours and nobody else's.
-fn open_place() -> Result<Dir, String> {
+/// The first place that is ours and nobody else's; `None` where there is none yet and none is to be
+/// made.
+fn open_place(make: bool) -> Result<Option<Dir>, String> {
     let uid = geteuid();
     let run = PathBuf::from("/run/calipso-checks");
-    if uid.is_root() {
-        DirBuilder::new().mode(0o755).create(&run).ok();
+    if make && uid.is_root() {
+        make_directory(&run, 0o755);
     }
-    let mut why = match open_own(&run.join(uid.to_string())) {
-        Ok(dir) => return Ok(dir),
-        Err(why) => why,
-    };
-    if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|_| !rights::elevated()) {
-        match open_own(&PathBuf::from(runtime).join("calipso-checks")) {
-            Ok(dir) => return Ok(dir),
-            Err(also) => why = format!("{why}; {also}"),
+    let mut places = vec![run.join(uid.to_string())];
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|_| !rights::elevated());
+    places.extend(runtime.map(|runtime| PathBuf::from(runtime).join("calipso-checks")));
+    let mut why = Vec::new();
+    for place in places {
+        if make {
+            make_directory(&place, 0o700);
+        }
+        match open_own(&place) {
+            Ok(Some(dir)) => return Ok(Some(dir)),
+            Ok(None) => {}
+            Err(trouble) => why.push(trouble),
         }
     }
-    Err(format!("no place to keep a reading: {why}"))
+    match (why.is_empty(), make) {
+        (true, false) => Ok(None),
+        (true, true) => {
+            Err("no place to keep a reading: /run/calipso-checks/UID is missing".into())
+        }
+        (false, _) => Err(format!("no place to keep a reading: {}", why.join("; "))),
+    }
 }
 
-fn open_own(path: &Path) -> Result<Dir, String> {
+/// Existing already is the usual case; any other failure shows when the directory is opened.
+fn make_directory(path: &Path, mode: u32) {
+    DirBuilder::new().mode(mode).create(path).ok();
+}
+
+fn open_own(path: &Path) -> Result<Option<Dir>, String> {
     let say = |why: &str| format!("{}: {why}", path.display());
-    // Existing already is the usual case; any other failure shows in the open below.
-    DirBuilder::new().mode(0o700).create(path).ok();
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let dir = Dir::open(path, flags, Mode::empty()).map_err(|e| say(e.desc()))?;
+    let dir = match Dir::open(path, flags, Mode::empty()) {
+        Ok(dir) => dir,
+        Err(nix::errno::Errno::ENOENT) => return Ok(None),
+        Err(e) => return Err(say(e.desc())),
+    };
     let stat = fstat(&dir).map_err(|e| say(e.desc()))?;
     if stat.st_uid != geteuid().as_raw() {
         return Err(say("belongs to another user"));
@@ -167,7 +185,7 @@ fn open_own(path: &Path) -> Result<Dir, String> {
     if stat.st_mode & 0o022 != 0 {
         return Err(say("others may write there"));
     }
-    Ok(dir)
+    Ok(Some(dir))
 }
 
 fn since_boot() -> f64 {

@@ -3,7 +3,7 @@
 
 use crate::host::ovsdb::Transact;
 use crate::host::pidfile::{self, Holder, PidFile};
-use crate::host::process::{self, Process};
+use crate::host::process::{self, Depth, Process};
 use crate::host::talk::{Outcome, Remote, Talk, converse};
 use crate::host::unixctl::Commands;
 use crate::host::{Host, Trouble, Why};
@@ -149,6 +149,7 @@ impl Host {
         mut found: Vec<Found>,
         db: &Remote,
         select: &mut Transact,
+        depth: Depth,
     ) -> Asked {
         let mut pids: Vec<Option<i32>> = found.iter().map(Found::pid).collect();
         let mut owners = Vec::new();
@@ -162,13 +163,18 @@ impl Host {
         talks.push(Talk::new("the database", db.clone(), select));
 
         (self.announce)(&waiting_for(&talks));
-        converse(&mut talks, self.until.min(Instant::now() + PATIENCE));
+        // The questions go out; while the daemons work on the answers their processes are looked at.
+        converse(&mut talks, Instant::now());
         for (owner, talk) in owners.iter().zip(&talks) {
             pids[*owner] = pids[*owner].or(talk.peer_pid());
         }
         let server = talks.last().and_then(Talk::peer_pid);
-        let processes =
-            processes(&pids.iter().copied().chain([server]).flatten().collect::<Vec<_>>());
+        let known: Vec<i32> = pids.iter().copied().chain([server]).flatten().collect();
+        let mut processes = process::look_at(&known, depth);
+        converse(&mut talks, self.until.min(Instant::now() + PATIENCE));
+        if talks.iter().any(Talk::pending) {
+            processes = process::look_at(&known, depth);
+        }
         let whose = owners.iter().map(|owner| pids[*owner]).chain([server]);
         for (talk, pid) in talks.iter_mut().zip(whose) {
             if pid.and_then(|pid| processes.get(&pid)).is_some_and(|p| p.state.cannot_answer()) {
@@ -241,14 +247,6 @@ fn answer(name: &str, commands: &[Commands], outcomes: Vec<Outcome>) -> Result<A
         whom: format!("{name} (no control socket)"),
         why: Why::Absent,
     }))
-}
-
-/// Processes of daemons and, for their titles, of their parents.
-fn processes(pids: &[i32]) -> HashMap<i32, Process> {
-    let mut seen = process::look_at(pids);
-    let parents: Vec<i32> = seen.values().filter_map(|p| p.parent).filter(|p| *p > 1).collect();
-    seen.extend(process::look_at(&parents));
-    seen
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::daemon::{ALIVE, Daemon, Found};
 use super::row::{self, Bridge, Interface, Port};
 use crate::host::ovsdb::value::Uuid;
 use crate::host::ovsdb::{Ask, Transact};
-use crate::host::process::{self, Process};
+use crate::host::process::{self, Depth, Process};
 use crate::host::talk::{Remote, Talk, converse};
 use crate::host::{Host, Trouble};
 use serde::de::DeserializeOwned;
@@ -101,7 +101,7 @@ impl Host {
         let found = vec![Found::new(&place.rundir, "ovs-vswitchd", ALIVE)];
         let (kinds, asks) = first_questions(wanted).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         let mut select = Transact::new(asks, |i, row| take(&mut tables, &kinds[i], row));
-        let asked = self.ask_ovs(found, &place.db, &mut select);
+        let asked = self.ask_ovs(found, &place.db, &mut select, Depth::State);
         drop(select);
         let vswitchd = asked.daemons.into_iter().next().expect("one daemon was asked");
         let mut trouble = asked.database.err();

@@ -4,7 +4,7 @@ use super::Place;
 use super::daemon::{ALIVE, Daemon, Found, QUESTIONS};
 use crate::host::ovsdb::value::Optional;
 use crate::host::ovsdb::{Ask, Transact};
-use crate::host::process::Process;
+use crate::host::process::{Depth, Process};
 use crate::host::talk::{Talk, converse};
 use crate::host::{Host, Trouble, Why};
 use nix::poll::{PollTimeout, poll};
@@ -56,7 +56,7 @@ impl Host {
         ];
         let mut config = None;
         let mut select = config_select(&mut config);
-        let asked = self.ask_ovs(found, &place.db, &mut select);
+        let asked = self.ask_ovs(found, &place.db, &mut select, Depth::Whole);
         drop(select);
         let [vswitchd, ovsdb] =
             <[Daemon; 2]>::try_from(asked.daemons).expect("two daemons were asked");
