@@ -305,7 +305,7 @@ mod tests {
         let remembered = |n: f64| {
             let mut report = Report::default();
             report.remember.push(("crashes/ovs-vswitchd".into(), n));
-            Past::of(&report, false)
+            Past::of(&report)
         };
         assert!(codes(crashed(10, 0)).is_empty());
         assert_eq!(codes(crashed(10, 1)), ["crashed"]);

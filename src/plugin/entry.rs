@@ -82,7 +82,7 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
             || rules.warning.iter().chain(&rules.critical).any(|(limited, _)| limited == name)
     };
     if let Some(pause) = common.sample {
-        let before = Past::of(&P::look(own, until, &Past::default()), true);
+        let before = Past::of(&P::look(own, until, &Past::default()));
         watchdog::waiting_for("the second reading");
         wait(pause);
         let mut report = P::look(own, until, &before);
@@ -96,7 +96,7 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
     let store = Store::new(P::SPEC.name, &format!("{own:?}"));
     let before = store.load();
     let mut report = P::look(own, until, &before);
-    let now = Past::of(&report, rates);
+    let now = Past::of(&report);
     if rates {
         before.add_rates(&mut report, wanted);
     }

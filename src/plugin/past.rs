@@ -33,12 +33,10 @@ pub struct Past {
 
 impl Past {
     /// The present, from the counters and remembered values of a report.
-    pub fn of(report: &Report, counters: bool) -> Self {
+    pub fn of(report: &Report) -> Self {
         let mut values: BTreeMap<_, _> = report.remember.iter().cloned().collect();
-        if counters {
-            let counted = report.metrics.iter().filter(|m| m.is_counter());
-            values.extend(counted.map(|m| (m.key(), m.value)));
-        }
+        let counters = report.metrics.iter().filter(|m| m.is_counter());
+        values.extend(counters.map(|m| (m.key(), m.value)));
         Self { boot: boot_id(), at: since_boot(), values, missing: None }
     }
 
@@ -213,7 +211,7 @@ mod tests {
 
     #[test]
     fn counters_become_rates_and_levels_do_not() {
-        let mut past = Past::of(&report(100.0), true);
+        let mut past = Past::of(&report(100.0));
         past.at -= 10.0;
         let mut now = report(150.0);
         past.add_rates(&mut now, |_| true);
@@ -225,11 +223,11 @@ mod tests {
 
     #[test]
     fn a_reset_another_boot_or_no_reading_give_no_rate() {
-        let mut reset = Past::of(&report(100.0), true);
+        let mut reset = Past::of(&report(100.0));
         reset.at -= 10.0;
         let mut other_boot = reset.clone();
         other_boot.boot = "another".into();
-        let now = Past::of(&report(1.0), true);
+        let now = Past::of(&report(1.0));
         for past in [reset, other_boot, now, Past::absent("this is the first run")] {
             let mut report = report(50.0);
             past.add_rates(&mut report, |_| true);
