@@ -9,6 +9,7 @@ use crate::host::link::plain_name;
 use crate::host::ovs::ports::{Devices, Ports, Tables, Wanted};
 use crate::host::ovs::row::{Bridge, Interface, Port};
 use crate::manifest::check_ovs_port::{SPEC, code, fact, metric};
+use crate::plugin;
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, Spec};
@@ -79,7 +80,7 @@ impl Check for OvsPort {
         let mut report = Report::about("Open vSwitch ports");
         match facts {
             Ok(ports) => judge_ports(&mut report, ports, args),
-            Err(why) => report.find(&crate::plugin::code::INTERNAL, why.clone()),
+            Err(why) => report.find(&plugin::code::INTERNAL, why.clone()),
         }
         report
     }
@@ -133,7 +134,7 @@ fn judge_life(report: &mut Report, ports: &Ports) {
     let daemon = &ports.vswitchd;
     ovs_life::evidence(report, daemon);
     let Some((code, text)) = ovs_life::life(daemon, &CODES) else { return };
-    let alive_by_lock = code.status == Status::Unknown && daemon.process.is_some();
+    let alive_by_lock = *code == plugin::code::FORBIDDEN && daemon.process.is_some();
     if alive_by_lock {
         report.fine("ovs-vswitchd may not be asked; its lock and its process show that it runs");
     } else if code.status == Status::Critical {

@@ -136,6 +136,8 @@ impl<'d> Talk<'d> {
             match socket.write(unsent) {
                 Ok(sent) => drop(unsent.drain(..sent)),
                 Err(e) if waits(&e) => return,
+                // The daemon hung up before it heard us out; what it said first is still to be read.
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => unsent.clear(),
                 Err(e) => return self.end(Err(Why::of(&e))),
             }
         }
