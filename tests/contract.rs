@@ -243,6 +243,45 @@ fn the_deadline_holds_whatever_the_daemon_does() {
 }
 
 #[test]
+fn a_signal_that_asks_a_check_to_end_is_answered_by_a_code() {
+    use nix::sys::signal::{Signal, kill};
+    let rundir = Rundir::new("signals", Manner::Silent);
+    for entry in entries().iter().filter(|entry| !entry.rights.sockets.is_empty()) {
+        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+            let mut command = call(entry);
+            command.args(&entry.example).env("OVS_RUNDIR", &rundir.dir.0);
+            let child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+            std::thread::sleep(Duration::from_millis(200));
+            let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+            kill(pid, signal).expect("our child");
+            let out = child.wait_with_output().expect("it ends");
+            assert_eq!(out.status.code(), Some(2), "{} {signal}", entry.name);
+            let said = String::from_utf8(out.stdout).expect("ASCII");
+            assert!(said.contains("no verdict: still waiting for"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_run_directory_that_is_no_path_is_not_passed_over() {
+    for entry in entries().iter().filter(|entry| !entry.rights.sockets.is_empty()) {
+        for dir in ["relative", "a|b"] {
+            let said = run(call(entry).args(&entry.example).env("OVS_RUNDIR", dir));
+            assert_usage_error(entry, &said, dir);
+        }
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_not_ok() {
+    for entry in entries() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+        let status = call(&entry).args(&entry.example).stdout(full).status().expect("it starts");
+        assert!((1..=3).contains(&status.code().expect("no signal")), "{}", entry.name);
+    }
+}
+
+#[test]
 fn what_may_not_be_opened_is_unknown_and_says_what_to_grant() {
     assert!(nix::unistd::geteuid().is_root(), "needs root to become nobody: `sudo make test`");
     let rundir = Rundir::new("forbidden", Manner::Silent);

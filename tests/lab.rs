@@ -109,6 +109,12 @@ fn every_state_of_a_port_has_its_verdict() {
     for port in ["tap-admin", "tap-link", "tap-dead", "tap-notag", "patch-orphan", "int-down"] {
         lab.wait_for(&format!("check_ovs_port {port}"), 0);
     }
+    // A port named twice is one port; a bridge that OVS could not make is not up.
+    let twice = lab.check("check_ovs_port tap-ok tap-ok --output-format prometheus");
+    assert_eq!(twice.out.matches("ovs_interface_link_state{").count(), 1, "{}", twice.out);
+    lab.sh("ovs-vsctl --no-wait add-br br-bad -- set Bridge br-bad datapath_type=nonsense");
+    expect_all(&lab, &[("check_ovs_port br-bad", 2, &["not-configured"])]);
+
     // A tunnel whose far end falls silent goes red though its link_state stays up.
     lab.sh("OVS_RUNDIR=/run/openvswitch-h2 ovs-vsctl set Interface vxlan-h1 bfd:enable=false");
     lab.wait_for("check_ovs_port vxlan-ok", 2);
@@ -127,6 +133,8 @@ fn a_hung_or_dead_vswitchd_is_critical_for_the_switch_and_its_ports() {
             ("check_ovs_port tap-ok --db tcp:127.0.0.1:6640", 2, &["stopped"]),
         ],
     );
+    let port = lab.check("check_ovs_port tap-ok -t 1 --output-format json");
+    assert_eq!(port.codes(), ["stopped"], "the database answers in time: {port:?}");
     let seen = nobody("check_vedge_ovs -t 3");
     assert!(seen.codes().contains(&"stopped".to_owned()), "without rights: {seen:?}");
     assert_eq!(seen.exit, Some(2));
@@ -158,6 +166,13 @@ fn a_hung_or_dead_ovsdb_server_is_critical() {
     expect_all(
         &lab,
         &[("check_vedge_ovs", 2, &["stopped"]), ("check_ovs_port br-int", 2, &["stopped"])],
+    );
+    // A second reading without time left must accuse nobody.
+    expect_all(&lab, &[("check_ovs_port br-int -t 2 --sample 1", 2, &["stopped"])]);
+    let allowed = lab.check("check_vedge_ovs --as stopped=ok");
+    assert!(
+        allowed.first_line().ends_with("is stopped by a signal (counts as OK by --as)"),
+        "{allowed:?}"
     );
     lab.verb("thaw_ovsdb");
     lab.wait_for("check_vedge_ovs", 0);

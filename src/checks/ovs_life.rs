@@ -45,9 +45,12 @@ pub(super) fn life(daemon: &Daemon, codes: &LifeCodes) -> Option<(&'static Code,
             let pidfile = daemon.pidfile.as_ref().err().map(ToString::to_string);
             (&code::FORBIDDEN, format!("{}; {REMEDY}", pidfile.unwrap_or_default()))
         }
-        (Err(_), Why::Absent) => {
-            (codes.no_process, format!("{name} does not run: no pid file, no control socket"))
+        (Err(Trouble { why: Why::Absent, whom: pidfile }), Why::Absent) => {
+            let dir = pidfile.rsplit_once('/').map_or("", |(dir, _)| dir);
+            let text = format!("{name} does not run: no pid file and no control socket in {dir}");
+            (codes.no_process, text)
         }
+        (Err(pidfile), Why::Absent) => without_answer(pidfile, REMEDY),
         (Err(_), Why::Refused) => gone(name, codes),
         _ => without_answer(trouble, REMEDY),
     })

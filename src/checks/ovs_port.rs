@@ -80,7 +80,7 @@ impl Check for OvsPort {
         let mut report = Report::about("Open vSwitch ports");
         match facts {
             Ok(ports) => judge_ports(&mut report, ports, args),
-            Err(why) => report.find(&plugin::code::INTERNAL, why.clone()),
+            Err(why) => report.find(&plugin::code::USAGE, why.clone()),
         }
         report
     }
@@ -116,6 +116,7 @@ fn judge_ports(report: &mut Report, ports: &Ports, args: &Args) {
     };
     let mut subjects = subjects(report, tables, args);
     subjects.sort_by_key(|subject| subject.name);
+    subjects.dedup_by_key(|subject| subject.name);
     for subject in &subjects {
         judge_subject(report, subject, ports, tables, args);
     }
@@ -191,11 +192,19 @@ fn subjects<'t>(report: &mut Report, tables: &'t Tables, args: &'t Args) -> Vec<
             let all = tables.ports.iter().map(whole);
             let all: Vec<_> = all.filter(|s| on_bridge(s) && matches(s)).collect();
             if all.is_empty() {
-                report.find(code::NONE, "no port matches");
+                report.find(code::NONE, nothing_matches(tables, args));
             }
             all
         }
     }
+}
+
+fn nothing_matches(tables: &Tables, args: &Args) -> String {
+    let pattern = args.match_.as_ref().map(|re| format!(" matches {re}"));
+    let bridge = args.bridge.as_ref().map(|bridge| format!(" on {bridge}"));
+    let known = count(tables.ports.len(), "port");
+    let (pattern, bridge) = (pattern.unwrap_or_default(), bridge.unwrap_or_default());
+    format!("no port{pattern}{bridge} (Open vSwitch has {known})")
 }
 
 fn by_name<'t>(tables: &'t Tables, name: &str) -> Option<Subject<'t>> {
@@ -298,6 +307,10 @@ fn faults(
     if gone_from_kernel(interface, &ports.devices) {
         return vec![(code::NO_DEVICE, "its network device is gone from the kernel".to_owned())];
     }
+    let untouched = interface.admin_state.0.is_none() && interface.link_state.0.is_none();
+    if untouched && interface.kind != "patch" {
+        return vec![(code::NOT_CONFIGURED, "ovs-vswitchd has not taken it up".to_owned())];
+    }
     if subject.is_local(interface) {
         return Vec::new();
     }
@@ -308,9 +321,6 @@ fn faults(
     match (interface.admin_state.0.as_deref(), interface.link_state.0.as_deref()) {
         // A patch port has no link of its own: its peer was looked at.
         _ if interface.kind == "patch" => {}
-        (None, None) => {
-            faults.push((code::NOT_CONFIGURED, "ovs-vswitchd has not taken it up".to_owned()));
-        }
         (Some("down"), _) => {
             faults.push((code::ADMIN_DOWN, "is switched off (admin-down)".to_owned()));
         }

@@ -54,7 +54,10 @@ impl Check for PnicOvs {
         match &facts.link {
             Ok(Some(link)) => judge_link(&mut report, link, facts.master.as_deref()),
             Ok(None) => {
-                report.find(code::ABSENT, format!("{} does not exist on this host", args.nic));
+                report.find(
+                    code::ABSENT,
+                    format!("{} does not exist in this network namespace", args.nic),
+                );
             }
             Err(trouble) => report.find(&UNREADABLE, trouble.to_string()),
         }

@@ -41,15 +41,17 @@ impl PlaceArgs {
     /// The place. Rights that the caller does not have are not lent to a path of the caller's.
     ///
     /// # Errors
-    /// The rights could not be dropped.
+    /// `OVS_RUNDIR` is no path, or the rights could not be dropped.
     pub fn place(&self) -> Result<Place, String> {
-        let chosen = self.rundir.clone().or_else(|| {
-            let dir = std::env::var("OVS_RUNDIR").ok().filter(|_| !rights::elevated())?;
-            ovs::absolute(&dir).ok()
-        });
-        let foreign = self.rundir.is_some() || self.db.is_some();
-        rights::before_opening(foreign)?;
-        Ok(Place::new(chosen.unwrap_or_else(|| PathBuf::from(ovs::RUNDIR)), self.db.clone()))
+        let rundir = match (&self.rundir, std::env::var_os("OVS_RUNDIR")) {
+            (Some(rundir), _) => rundir.clone(),
+            (None, Some(dir)) if !dir.is_empty() && !rights::elevated() => {
+                ovs::absolute(&dir.to_string_lossy()).map_err(|why| format!("OVS_RUNDIR: {why}"))?
+            }
+            (None, _) => PathBuf::from(ovs::RUNDIR),
+        };
+        rights::before_opening(self.rundir.is_some() || self.db.is_some())?;
+        Ok(Place::new(rundir, self.db.clone()))
     }
 }
 
@@ -72,7 +74,7 @@ impl Check for VedgeOvs {
         let mut report = Report::about("Open vSwitch");
         match facts {
             Ok(vitals) => judge_vitals(&mut report, vitals, past),
-            Err(why) => report.find(&crate::plugin::code::INTERNAL, why.clone()),
+            Err(why) => report.find(&crate::plugin::code::USAGE, why.clone()),
         }
         report
     }

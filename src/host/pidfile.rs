@@ -3,8 +3,9 @@
 
 use crate::host::trouble::Trouble;
 use nix::fcntl::{FcntlArg, fcntl};
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A pid file.
@@ -35,7 +36,9 @@ pub enum Holder {
 /// It does not exist, or may not be read.
 pub fn read(path: &Path) -> Result<PidFile, Trouble> {
     let trouble = |e: &std::io::Error| Trouble::of(path.display().to_string(), e);
-    let mut file = File::open(path).map_err(|e| trouble(&e))?;
+    // A fifo in its place must not block us.
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let mut file = open.map_err(|e| trouble(&e))?;
     let mut lock = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,

@@ -60,6 +60,9 @@ impl fmt::Display for Why {
             Self::Absent => f.write_str("does not exist"),
             Self::Refused => f.write_str("nobody listens"),
             Self::Forbidden => f.write_str("permission denied"),
+            Self::Silent(after) if after.as_secs() == 0 => {
+                write!(f, "no answer within {} ms", after.as_millis())
+            }
             Self::Silent(after) => write!(f, "no answer within {:.1} s", after.as_secs_f64()),
             Self::HungUp => f.write_str("hung up before the answer was complete"),
             Self::Unreadable(what) => write!(f, "unreadable answer: {what}"),

@@ -82,7 +82,13 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
             || rules.warning.iter().chain(&rules.critical).any(|(limited, _)| limited == name)
     };
     if let Some(pause) = common.sample {
-        let before = Past::of(&P::look(own, until, &Past::default()));
+        let mut first = P::look(own, until, &Past::default());
+        // What is broken needs no rate, and may have used up the time for a second reading.
+        if first.status() == Status::Critical {
+            first.note("no second reading: the first one shows what is broken");
+            return first;
+        }
+        let before = Past::of(&first);
         watchdog::waiting_for("the second reading");
         wait(pause);
         let mut report = P::look(own, until, &before);
@@ -144,7 +150,7 @@ fn arm_watchdog(spec: &'static Spec, common: &Common, style: Style) -> nix::Resu
     let limit = common.timeout;
     let common = common.clone();
     let compose = move |what: &str| {
-        let text = format!("no verdict within {:?}, waiting for {what}", common.timeout);
+        let text = format!("no verdict: still waiting for {what} (deadline {:?})", common.timeout);
         let verdict = single(spec, &code::TIMEOUT, text, &common);
         LastWords { text: format::render(&verdict, style).into_bytes(), exit: verdict.exit }
     };
@@ -193,7 +199,8 @@ fn write_out(text: &[u8], exit: u8, until: Instant) -> u8 {
         // Unbuffered: a buffer would join pieces into more than the pipe has room for. A reader
         // that went away has no use for the rest.
         if nix::unistd::write(&stdout, piece) != Ok(piece.len()) {
-            break;
+            // What could not be said must not read as OK.
+            return if exit == 0 { Status::Unknown.exit_code() } else { exit };
         }
     }
     exit

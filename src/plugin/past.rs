@@ -53,7 +53,7 @@ impl Past {
         }
         let seconds = since_boot() - self.at;
         if self.boot != boot_id() || seconds < 0.05 {
-            report.note("no rates yet: the previous reading is from another boot or this moment");
+            report.note("no rates: the previous reading is less than 50 ms old or of another boot");
             return;
         }
         let mut rates = Vec::new();
@@ -156,9 +156,9 @@ fn open_place(make: bool) -> Result<Option<Dir>, String> {
     }
     match (why.is_empty(), make) {
         (true, false) => Ok(None),
-        (true, true) => {
-            Err("no place to keep a reading: /run/calipso-checks/UID is missing".into())
-        }
+        (true, true) => Err(format!(
+            "no place to keep a reading: make /run/calipso-checks/{uid} for user {uid} (mode 700)"
+        )),
         (false, _) => Err(format!("no place to keep a reading: {}", why.join("; "))),
     }
 }

@@ -32,14 +32,15 @@ static WORDS: AtomicPtr<LastWords> = AtomicPtr::new(std::ptr::null_mut());
 static WRITING: AtomicBool = AtomicBool::new(false);
 static EXIT_WHILE_WRITING: AtomicU8 = AtomicU8::new(3);
 
-/// Arms the watchdog. `compose` makes the output for what is being waited for.
+/// Arms the watchdog, and takes the signals that ask a check to end: it then says what it was
+/// waiting for, and ends by a code, not by the signal. `compose` makes the output for what is being waited for.
 pub fn arm(limit: Duration, compose: Compose) -> nix::Result<()> {
     if COMPOSE.set(compose).is_err() {
         return Ok(());
     }
     waiting_for("the start of the check");
     let action = SigAction::new(SigHandler::Handler(strike), SaFlags::empty(), SigSet::empty());
-    for signal in [Signal::SIGALRM, Signal::SIGTERM] {
+    for signal in [Signal::SIGALRM, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         // SAFETY: the handler uses atomics, poll, write and _exit only, all async-signal-safe.
         unsafe { sigaction(signal, &action)? };
     }

@@ -128,6 +128,8 @@ impl Found {
     }
 }
 
+/// What a silent daemon leaves of the time.
+const FOR_OTHERS: Duration = Duration::from_millis(500);
 /// How long a daemon may stay silent before its process is looked at.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -171,7 +173,8 @@ impl Host {
         let server = talks.last().and_then(Talk::peer_pid);
         let known: Vec<i32> = pids.iter().copied().chain([server]).flatten().collect();
         let mut processes = process::look_at(&known, depth);
-        converse(&mut talks, self.until.min(Instant::now() + PATIENCE));
+        let left = self.until.saturating_duration_since(Instant::now());
+        converse(&mut talks, Instant::now() + PATIENCE.min(left / 2));
         if talks.iter().any(Talk::pending) {
             processes = process::look_at(&known, depth);
         }
@@ -182,7 +185,9 @@ impl Host {
             }
         }
         (self.announce)(&waiting_for(&talks));
-        converse(&mut talks, self.until);
+        // A daemon that stays silent must leave time for what the others are asked next.
+        let left = self.until.saturating_duration_since(Instant::now());
+        converse(&mut talks, self.until - FOR_OTHERS.min(left / 4));
 
         let mut outcomes: Vec<Outcome> = talks.into_iter().map(Talk::outcome).collect();
         let database = outcomes.pop().expect("the database was asked last");

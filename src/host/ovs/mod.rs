@@ -38,7 +38,11 @@ impl FromStr for Database {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("'{text}' is no database: write unix:PATH or tcp:ADDRESS:PORT");
+        let bad = || {
+            format!(
+                "'{text}' is no database: write unix:PATH or tcp:ADDRESS:PORT, the address in numbers"
+            )
+        };
         match text.split_once(':') {
             Some(("unix", path)) => Ok(Self(Remote::Unix(absolute(path)?))),
             Some(("tcp", address)) => {
