@@ -14,6 +14,7 @@ use crate::plugin::spec::{Code, Spec};
 use crate::plugin::{code, watchdog};
 use clap::Args;
 use std::fmt::Debug;
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -44,6 +45,12 @@ impl<C: Check> Probe for Call<C> {
     const SPEC: &'static Spec = C::SPEC;
     type Args = C::Args;
 
+    /// The same words may mean other objects in another namespace or for another Open vSwitch.
+    fn object_set(args: &C::Args) -> String {
+        let netns = std::fs::metadata("/proc/self/ns/net").map_or(0, |netns| netns.ino());
+        format!("{args:?} {netns} {:?}", std::env::var_os("OVS_RUNDIR"))
+    }
+
     fn look(args: &C::Args, until: Instant, past: &Past) -> Report {
         let host = Host::new(until, watchdog::waiting_for);
         C::judge(&C::gather(args, &host), args, past)
@@ -55,7 +62,7 @@ impl<C: Check> Probe for Call<C> {
 fn without_answer(trouble: &Trouble, remedy: &str) -> (&'static Code, String) {
     match &trouble.why {
         Why::Forbidden => (&code::FORBIDDEN, format!("{trouble}; {remedy}")),
-        Why::Silent(_) | Why::HungUp => (&code::TIMEOUT, trouble.to_string()),
+        Why::Silent(_) | Why::HungUp | Why::Unreachable(_) => (&code::TIMEOUT, trouble.to_string()),
         _ => (&code::UNREADABLE, trouble.to_string()),
     }
 }

@@ -36,7 +36,9 @@ pub(super) fn life(daemon: &Daemon, codes: &LifeCodes) -> Option<(&'static Code,
         (_, Why::Forbidden) if !locked(daemon) && !hidden(daemon) => gone(name, codes),
         (_, Why::Forbidden) => without_answer(trouble, REMEDY),
         (_, Why::Silent(_)) => (&code::TIMEOUT, silent(daemon, trouble)),
-        (Ok(PidFile { holder: Holder::Nobody, .. }), _) => gone(name, codes),
+        (Ok(PidFile { holder: Holder::Nobody, .. }), Why::Absent | Why::Refused) => {
+            gone(name, codes)
+        }
         (Ok(_), Why::Absent | Why::Refused) => {
             let text = format!("{name}{} runs but nobody listens: {trouble}", pid_words(daemon));
             (codes.refused, text)

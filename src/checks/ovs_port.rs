@@ -228,6 +228,11 @@ impl Subject<'_> {
         format!("{bridge}{tag}")
     }
 
+    /// Whether a row of it is missing: it was changed between two questions.
+    fn incomplete(&self, tables: &Tables) -> bool {
+        self.port.interfaces.0.iter().any(|uuid| !tables.interfaces.contains_key(uuid))
+    }
+
     /// What an OK says. A LOCAL port that is down is OK, but it is not up.
     fn ok_words(&self) -> String {
         let name = self.name;
@@ -236,7 +241,7 @@ impl Subject<'_> {
                 format!("{name} is the LOCAL port of its bridge, down as most are")
             }
             [only] if only.kind == "internal" && only.reads_down() => {
-                format!("{name} is in another namespace{}", self.place_words())
+                format!("{name} was moved out of ovs-vswitchd's namespace{}", self.place_words())
             }
             _ => format!("{name} is up{}", self.place_words()),
         }
@@ -265,6 +270,10 @@ fn judge_subject(
     {
         report.find_on(name, code::WRONG_BRIDGE, format!("is on {}, not {wanted}", bridge.name));
     }
+    if subject.incomplete(tables) {
+        let text = "an interface of it vanished while it was read";
+        report.find_on(name, &plugin::code::UNREADABLE, text);
+    }
     if bonded {
         judge_bond(report, subject, ports, tables);
     } else {
@@ -272,9 +281,9 @@ fn judge_subject(
             for (code, text) in faults(interface, subject, ports, tables) {
                 report.find_on(name, code, text);
             }
-            lacp_of_one(report, subject, interface);
         }
     }
+    judge_lacp(report, subject, tables);
     judge_tag(report, subject);
     for interface in &subject.interfaces {
         if not_wired(interface, subject, tables) {
@@ -307,7 +316,7 @@ fn faults(
     if gone_from_kernel(interface, &ports.devices) {
         return vec![(code::NO_DEVICE, "its network device is gone from the kernel".to_owned())];
     }
-    let untouched = interface.admin_state.0.is_none() && interface.link_state.0.is_none();
+    let untouched = interface.admin_state.0.is_none() || interface.link_state.0.is_none();
     if untouched && interface.kind != "patch" {
         return vec![(code::NOT_CONFIGURED, "ovs-vswitchd has not taken it up".to_owned())];
     }
@@ -413,35 +422,34 @@ fn judge_bond(report: &mut Report, subject: &Subject, ports: &Ports, tables: &Ta
         let members = count(subject.interfaces.len(), "member");
         report.find_on(name, code::LINK_DOWN, format!("none of its {members} works"));
     }
+}
+
+/// LACP is judged for the whole port, also where one member is asked for: a bond without any
+/// current member carries nothing.
+fn judge_lacp(report: &mut Report, subject: &Subject, tables: &Tables) {
+    let name = subject.name;
+    let all = tables.interfaces_of(subject.port);
     let lacp: Vec<_> =
-        subject.interfaces.iter().filter_map(|i| Some((&i.name, i.lacp_current.0?))).collect();
+        all.iter().filter_map(|member| Some((&member.name, member.lacp_current.0?))).collect();
     let current = lacp.iter().filter(|(_, current)| *current).count();
-    if lacp.is_empty() {
-        return;
-    }
     let fallback = subject.port.other_config.get("lacp-fallback-ab").is_some_and(|v| v == "true");
-    match (current, fallback) {
-        (0, true) => {
-            report.find_on(name, code::LACP_FALLBACK, "no LACP partner, fell back to active-backup")
+    match (lacp.is_empty(), current, fallback) {
+        (true, _, _) => {}
+        (_, 0, true) => {
+            let text = "no LACP partner, fell back to active-backup";
+            report.find_on(name, code::LACP_FALLBACK, text);
         }
-        (0, false) => report.find_on(name, code::LACP_NONE, "no member has an LACP partner"),
+        (_, 0, false) => {
+            report.find_on(name, code::LACP_NONE, "no member has an LACP partner");
+        }
         _ => {
-            for (member, _) in lacp.iter().filter(|(_, current)| !current) {
+            let asked = |member: &String| subject.interfaces.iter().any(|i| i.name == *member);
+            for (member, _) in lacp.iter().filter(|(member, current)| !current && asked(member)) {
                 let text = format!("member {member}: no current LACP partner (defaulted)");
                 report.find_on(name, code::LACP_DEFAULTED, text);
             }
         }
     }
-}
-
-/// One member asked for by name, or LACP on a port of one interface.
-fn lacp_of_one(report: &mut Report, subject: &Subject, interface: &Interface) {
-    if interface.lacp_current.0 != Some(false) {
-        return;
-    }
-    let member = subject.port.interfaces.0.len() > 1;
-    let code = if member { code::LACP_DEFAULTED } else { code::LACP_NONE };
-    report.find_on(subject.name, code, "no current LACP partner (defaulted)");
 }
 
 /// Tag 4095 is dead everywhere. A missing tag is a fault only where Neutron's OVS agent tags:
@@ -555,7 +563,7 @@ fn kernel_words(interface: &Interface, subject: &Subject, devices: &Devices) -> 
         Devices::NotComparable(why) => format!(", not compared with the kernel: {why}"),
         Devices::Known(names) if names.contains(&interface.name) => ", device exists".to_owned(),
         Devices::Known(_) if interface.kind == "internal" && !subject.is_local(interface) => {
-            ", device is in another namespace".to_owned()
+            ", device not in ovs-vswitchd's namespace".to_owned()
         }
         Devices::Known(_) => String::new(),
     }

@@ -77,7 +77,9 @@ fn judge_link(report: &mut Report, link: &Link, master: Option<&str>) {
     measure(report, link);
     report.fact(fact::OPERSTATE.name, None, link.operstate.to_string());
     report.fact(fact::KIND.name, None, link.kind.as_deref().unwrap_or("physical"));
-    report.fact(fact::MASTER.name, None, master.unwrap_or("none"));
+    if link.master.is_none() || master.is_some() {
+        report.fact(fact::MASTER.name, None, master.unwrap_or("none"));
+    }
     if let Some(duplex) = link.duplex {
         report.fact(fact::DUPLEX.name, None, duplex);
     }

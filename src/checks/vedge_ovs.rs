@@ -11,6 +11,7 @@ use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::rights;
 use crate::plugin::spec::Spec;
+use crate::plugin::status::Status;
 use crate::plugin::text::{count, span};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -90,10 +91,12 @@ fn judge_vitals(report: &mut Report, vitals: &Vitals, past: &Past) {
         ovs_life::evidence(report, daemon);
         measure(report, daemon);
     }
+    let server_is_red =
+        ovs_life::life(ovsdb, &CODES).is_some_and(|(code, _)| code.status == Status::Critical);
     match database {
         Ok(database) => judge_database(report, database),
-        // Where its server is already found wanting, this is the same fault.
-        Err(_) if ovs_life::life(ovsdb, &CODES).is_some() => {}
+        // Where its server is already found dead or hung, this is the same fault.
+        Err(_) if server_is_red => {}
         Err(trouble) => {
             let (code, text) = ovs_life::database_trouble(trouble, server.as_ref(), &CODES);
             report.find(code, text);
@@ -115,7 +118,7 @@ fn judge_vitals(report: &mut Report, vitals: &Vitals, past: &Past) {
 }
 
 /// The monitor's title never forgets a crash, so the title alone is no alarm: it is one for an
-/// hour, and in the first run that sees it.
+/// hour, and in the first run that sees another number than the run before.
 fn crashes(report: &mut Report, daemon: &Daemon, past: &Past) {
     let leftovers = daemon.leftovers;
     if leftovers > 0 && daemon.answer.is_ok() {
@@ -129,8 +132,9 @@ fn crashes(report: &mut Report, daemon: &Daemon, past: &Past) {
     let seen = monitor.crashes as f64;
     let key = format!("crashes/{}", daemon.name);
     let before = past.value(&key);
+    let changed = before.is_some_and(|before| (before - seen).abs() > 0.5);
     let young = daemon.process.as_ref().is_some_and(|p| p.age < UNEASY);
-    if monitor.crashes > 0 && (young || before.is_some_and(|before| before < seen)) {
+    if monitor.crashes > 0 && (young || changed) {
         let up = daemon.process.as_ref().map_or_else(String::new, |p| span(p.age));
         let crashes = if monitor.crashes == 1 { "crash" } else { "crashes" };
         report.find(
@@ -138,16 +142,13 @@ fn crashes(report: &mut Report, daemon: &Daemon, past: &Past) {
             format!("{} had {} {crashes}, up again for {up}", daemon.name, monitor.crashes),
         );
     }
-    // A monitor that never saw a crash needs no memory, unless an earlier one did.
-    if monitor.crashes > 0 || before.is_some() {
-        report.remember.push((key, seen));
-    }
+    report.remember.push((key, seen));
 }
 
 fn judge_database(report: &mut Report, database: &crate::host::ovs::vitals::Database) {
     let rtt = milliseconds(database.rtt);
     report.measure_of("database", metric::RTT, rtt);
-    let behind = database.next_cfg - database.cur_cfg;
+    let behind = database.next_cfg.saturating_sub(database.cur_cfg);
     if let Some(lag) = database.lag {
         let lag = lag.as_secs_f64();
         let text = format!("ovs-vswitchd is {behind} changes behind the database for {lag:.1} s");
@@ -186,7 +187,6 @@ mod tests {
     use crate::host::pidfile::{Holder, PidFile};
     use crate::host::process::{Process, State};
     use crate::host::{Trouble, Why};
-    use crate::plugin::status::Status;
 
     fn process(state: State, age: u64) -> Process {
         Process { pid: 7, parent: Some(6), state, age, memory: 1, title: "x".into() }

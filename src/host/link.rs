@@ -166,6 +166,10 @@ impl Host {
     /// # Errors
     /// The kernel did not answer as it should.
     pub fn link(&self, name: &str) -> Result<Option<Link>, Trouble> {
+        // The kernel has no longer names, and says ERANGE to one.
+        if name.len() >= libc::IFNAMSIZ {
+            return Ok(None);
+        }
         self.get_link(&attribute(libc::IFLA_IFNAME, name.as_bytes()), 0)
     }
 
@@ -384,6 +388,7 @@ mod tests {
     #[test]
     fn what_does_not_exist_is_none() {
         assert_eq!(host().link("nosuchdev0").expect("an answer"), None);
+        assert_eq!(host().link("a-name-of-sixteen").expect("an answer"), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Process {
     pub age: u64,
     /// Bytes of resident memory.
     pub memory: u64,
-    /// Its title, or first argument.
+    /// Its title, or first argument; of parents only.
     pub title: String,
 }
 
@@ -74,7 +74,7 @@ impl From<ProcessStatus> for State {
 pub enum Depth {
     /// What they are doing and since when.
     State,
-    /// Memory and title too, and their parents.
+    /// Memory too, and their parents with their titles.
     Whole,
 }
 
@@ -85,18 +85,26 @@ pub fn look_at(pids: &[i32], depth: Depth) -> HashMap<i32, Process> {
         return seen;
     }
     let Ok(mut system) = System::new() else { return seen };
-    refresh(&mut system, pids, depth, &mut seen);
+    refresh(&mut system, pids, depth, UpdateKind::Never, &mut seen);
     if depth == Depth::State {
         return seen;
     }
     let parents = seen.values().filter_map(|process| process.parent);
     // The first process restarts everything and is nobody's monitor.
     let parents: Vec<i32> = parents.filter(|pid| *pid > 1 && !seen.contains_key(pid)).collect();
-    refresh(&mut system, &parents, depth, &mut seen);
+    // Titles of monitors only: reading one waits for the process's memory lock, and a daemon that
+    // is stuck may hold its own.
+    refresh(&mut system, &parents, depth, UpdateKind::Always, &mut seen);
     seen
 }
 
-fn refresh(system: &mut System, pids: &[i32], depth: Depth, seen: &mut HashMap<i32, Process>) {
+fn refresh(
+    system: &mut System,
+    pids: &[i32],
+    depth: Depth,
+    titles: UpdateKind,
+    seen: &mut HashMap<i32, Process>,
+) {
     let wanted: Vec<Pid> =
         pids.iter().filter_map(|pid| u32::try_from(*pid).ok()).map(Pid::from_u32).collect();
     if wanted.is_empty() {
@@ -104,7 +112,7 @@ fn refresh(system: &mut System, pids: &[i32], depth: Depth, seen: &mut HashMap<i
     }
     let what = match depth {
         Depth::State => ProcessRefreshKind::nothing(),
-        Depth::Whole => ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::Always),
+        Depth::Whole => ProcessRefreshKind::nothing().with_memory().with_cmd(titles),
     };
     let these = ProcessesToUpdate::Some(&wanted);
     system.refresh_processes_specifics(these, false, what.without_tasks());
@@ -143,8 +151,9 @@ pub fn devices(pid: i32) -> io::Result<Vec<String>> {
     let file = File::open(format!("/proc/{pid}/net/dev"))?;
     let mut names = Vec::new();
     // Two lines of headings come first.
-    for line in BufReader::with_capacity(64 << 10, file).lines().skip(2) {
+    for line in BufReader::with_capacity(64 << 10, file).split(b'\n').skip(2) {
         let line = line?;
+        let line = String::from_utf8_lossy(&line);
         // A device name may hold a colon only as part of an alias, so the last one ends it.
         if let Some((name, _)) = line.trim_start().rsplit_once(':') {
             names.push(name.to_owned());

@@ -26,6 +26,8 @@ pub enum Why {
     Silent(Duration),
     /// The connection was closed before the answer was complete.
     HungUp,
+    /// There is no way to the address.
+    Unreachable(String),
     /// The answer is not what was asked for: its first line, or what is wrong with it.
     Unreadable(String),
     /// The kernel said something else.
@@ -49,6 +51,9 @@ impl Why {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof => Self::HungUp,
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::TimedOut => Self::Unreachable(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -66,7 +71,7 @@ impl fmt::Display for Why {
             Self::Silent(after) => write!(f, "no answer within {:.1} s", after.as_secs_f64()),
             Self::HungUp => f.write_str("hung up before the answer was complete"),
             Self::Unreadable(what) => write!(f, "unreadable answer: {what}"),
-            Self::Failed(what) => f.write_str(what),
+            Self::Unreachable(what) | Self::Failed(what) => f.write_str(what),
         }
     }
 }

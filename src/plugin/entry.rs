@@ -26,6 +26,8 @@ pub trait Probe {
     /// Its own arguments.
     type Args: Args + Debug;
 
+    /// What tells the objects of this call from those of any other, for what is remembered.
+    fn object_set(args: &Self::Args) -> String;
     /// Looks at the object, until a moment at the latest, and says what was found.
     fn look(args: &Self::Args, until: Instant, past: &Past) -> Report;
 }
@@ -99,7 +101,7 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
     if !rates && !P::SPEC.remembers {
         return P::look(own, until, &Past::default());
     }
-    let store = Store::new(P::SPEC.name, &format!("{own:?}"));
+    let store = Store::new(P::SPEC.name, &P::object_set(own));
     let before = store.load();
     let mut report = P::look(own, until, &before);
     let now = Past::of(&report);
@@ -150,6 +152,7 @@ fn arm_watchdog(spec: &'static Spec, common: &Common, style: Style) -> nix::Resu
     let limit = common.timeout;
     let common = common.clone();
     let compose = move |what: &str| {
+        let what = crate::plugin::text::cut(what.to_owned(), 180);
         let text = format!("no verdict: still waiting for {what} (deadline {:?})", common.timeout);
         let verdict = single(spec, &code::TIMEOUT, text, &common);
         LastWords { text: format::render(&verdict, style).into_bytes(), exit: verdict.exit }
@@ -181,7 +184,7 @@ fn parse_stop(spec: &'static Spec, error: &clap::Error, argv: &[OsString]) -> St
 }
 
 /// Writes without ever blocking past the deadline. What cannot be delivered is a timeout as well,
-/// so the worse of the two codes is the answer.
+/// so an OK that nobody took is none.
 fn write_out(text: &[u8], exit: u8, until: Instant) -> u8 {
     const LEEWAY: Duration = Duration::from_millis(40);
     let stuck = if exit == 0 { code::TIMEOUT.status.exit_code() } else { exit };

@@ -3,7 +3,7 @@
 use caps::{CapSet, Capability, CapsHashSet};
 use std::str::FromStr;
 
-/// Whether the program runs with more rights than its caller (file capabilities, setuid), so that
+/// Whether the program runs with more rights than its caller (file capabilities), so that
 /// the caller's environment must not choose what it opens.
 pub fn elevated() -> bool {
     // SAFETY: getauxval reads the auxiliary vector that the kernel passed.

@@ -119,9 +119,13 @@ impl Verdict {
         if !broken {
             let limited = rules.warning.iter().chain(&rules.critical).map(|(name, _)| name);
             let mut blind: Vec<_> = limited
-                .filter(|name| !name.ends_with(RATE))
-                .filter(|name| !metrics.iter().any(|m| m.metric.name() == **name))
+                // A rate is not there yet in a first run; its counter must be.
+                .filter(|name| {
+                    let measured = name.strip_suffix(RATE).unwrap_or(name);
+                    !metrics.iter().any(|m| m.metric.spec.name == measured)
+                })
                 .collect();
+            blind.sort();
             blind.dedup();
             findings.extend(blind.into_iter().map(|name| no_value(name)));
         }

@@ -84,9 +84,12 @@ impl Found {
         let pidfile = pidfile::read(&rundir.join(format!("{name}.pid")));
         let mut controls = controls(rundir, name);
         let all = controls.len();
-        // The number in the pid file names the socket, also where it means nothing to us because
-        // the daemon has a pid namespace of its own.
-        if let Ok(PidFile { written: Some(pid), .. }) = &pidfile {
+        // The number in a locked pid file names the socket, also where it means nothing to us
+        // because the daemon has a pid namespace of its own. One that nobody locks may be older
+        // than a daemon that writes none: every socket is tried then.
+        if let Ok(PidFile { written: Some(pid), holder, .. }) = &pidfile
+            && (*holder != Holder::Nobody || controls.is_empty())
+        {
             let own = rundir.join(format!("{name}.{pid}.ctl"));
             if controls.contains(&own) || controls.is_empty() {
                 controls = vec![own];
@@ -171,6 +174,7 @@ impl Host {
             pids[*owner] = pids[*owner].or(talk.peer_pid());
         }
         let server = talks.last().and_then(Talk::peer_pid);
+        (self.announce)("what the processes of Open vSwitch are doing (/proc)");
         let known: Vec<i32> = pids.iter().copied().chain([server]).flatten().collect();
         let mut processes = process::look_at(&known, depth);
         let left = self.until.saturating_duration_since(Instant::now());

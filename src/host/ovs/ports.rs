@@ -121,7 +121,8 @@ impl Host {
         Ports { vswitchd, server: asked.server, tables, devices }
     }
 
-    /// The second round, and a third for ports that were found through their interface.
+    /// What belongs to the ports: a round each for those found through their interface and for
+    /// interfaces not read yet, where there are any, and one for the rest.
     fn join_wanted(&self, place: &Place, tables: &mut Tables) -> Result<(), Trouble> {
         if tables.ports.is_empty() && tables.interfaces.is_empty() {
             return Ok(());
@@ -134,13 +135,15 @@ impl Host {
             (Rows::Ports, Ask::rows("Port", vec![condition], row::PORT))
         });
         let owners: Questions = owners.collect();
-        if !owners.is_empty() {
-            self.ask_more(&place.db, owners, tables)?;
-        }
+        self.ask_more(&place.db, owners, tables)?;
+        self.ask_more(&place.db, missing_interfaces(tables), tables)?;
         self.ask_more(&place.db, second_questions(tables), tables)
     }
 
     fn ask_more(&self, db: &Remote, asks: Questions, tables: &mut Tables) -> Result<(), Trouble> {
+        if asks.is_empty() {
+            return Ok(());
+        }
         let (kinds, asks): (Vec<Rows>, Vec<Ask>) = asks.into_iter().unzip();
         let last = asks.len().saturating_sub(1);
         let mut select = Transact::new(asks, |i, row| take(tables, &kinds[i], row));
@@ -225,18 +228,23 @@ fn first_questions(wanted: &Wanted) -> Questions {
     }
 }
 
-/// Bridges of the ports, interfaces of bonds, peers of patch ports, and whether OVN is at work.
+/// Interfaces of bonds, and of ports that are not named like theirs.
+fn missing_interfaces(tables: &Tables) -> Questions {
+    let wanted = tables.ports.iter().flat_map(|port| &port.interfaces.0);
+    wanted
+        .filter(|uuid| !tables.interfaces.contains_key(uuid))
+        .map(|uuid| json!(["_uuid", "==", ["uuid", uuid.0]]))
+        .map(|is| (Rows::Interfaces, Ask::rows("Interface", vec![is], row::INTERFACE)))
+        .collect()
+}
+
+/// Bridges of the ports, peers of patch ports, and whether OVN is at work.
 fn second_questions(tables: &Tables) -> Questions {
     let mut questions = Questions::new();
     for port in &tables.ports {
         let condition = json!(["ports", "includes", ["uuid", port.uuid.0]]);
         let ask = Ask::rows("Bridge", vec![condition], row::BRIDGE);
         questions.push((Rows::BridgeOf(port.uuid.clone()), ask));
-        for uuid in port.interfaces.0.iter().filter(|uuid| !tables.interfaces.contains_key(uuid)) {
-            let condition = json!(["_uuid", "==", ["uuid", uuid.0]]);
-            let ask = Ask::rows("Interface", vec![condition], row::INTERFACE);
-            questions.push((Rows::Interfaces, ask));
-        }
     }
     for interface in tables.interfaces.values().filter(|i| i.kind == "patch") {
         if let Some(peer) = interface.options.get("peer") {

@@ -68,41 +68,49 @@ impl Host {
             }),
         });
         let alive = vswitchd.answer.is_ok();
-        let database = config.map(|(rtt, config)| self.follow(place, rtt, config, alive));
+        let database = config.and_then(|(rtt, config)| self.follow(place, rtt, config, alive));
         Vitals { vswitchd, ovsdb, database, server: asked.server }
     }
 
-    /// Watches whether ovs-vswitchd follows a configuration that it is behind of.
-    fn follow(&self, place: &Place, rtt: Duration, mut config: Config, alive: bool) -> Database {
+    /// Watches whether ovs-vswitchd reaches the configuration that it was behind of first: under
+    /// steady writes there is always a newer one.
+    fn follow(
+        &self,
+        place: &Place,
+        rtt: Duration,
+        mut config: Config,
+        alive: bool,
+    ) -> Result<Database, Trouble> {
         let start = Instant::now();
         let until = self.until.min(start + LAG_MAX);
-        let behind = |c: &Config| alive && c.cur_cfg.0 < c.next_cfg.0;
+        let wanted = config.next_cfg.0;
+        let behind = |c: &Config| alive && c.cur_cfg.0 < wanted;
         if behind(&config) {
             (self.announce)("ovs-vswitchd to follow the configuration");
         }
         while behind(&config) && Instant::now() < until {
             poll(&mut [], PollTimeout::from(50u8)).ok();
-            match self.config(place, until) {
-                Some(newer) => config = newer,
-                None => break,
-            }
+            config = self.config(place)?.unwrap_or(config);
         }
-        Database {
+        // A deadline that is shorter than the lag that counts gives no verdict on it.
+        let lag = start.elapsed();
+        Ok(Database {
             rtt,
             next_cfg: config.next_cfg.0.unwrap_or(0),
             cur_cfg: config.cur_cfg.0.unwrap_or(0),
-            lag: behind(&config).then(|| start.elapsed()),
-        }
+            lag: (behind(&config) && lag >= LAG_MAX).then_some(lag),
+        })
     }
 
-    fn config(&self, place: &Place, until: Instant) -> Option<Config> {
+    fn config(&self, place: &Place) -> Result<Option<Config>, Trouble> {
         let mut config = None;
         let mut select = config_select(&mut config);
         let mut talks = [Talk::new("the database", place.db.clone(), &mut select)];
-        converse(&mut talks, until);
-        drop(talks);
+        converse(&mut talks, self.until);
+        let [talk] = talks;
+        talk.outcome()?;
         drop(select);
-        config
+        Ok(config)
     }
 }
 

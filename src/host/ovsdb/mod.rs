@@ -147,8 +147,11 @@ impl Dialogue for Transact<'_> {
 
     fn hear(&mut self, bytes: &[u8]) -> Heard {
         let mut frames = Vec::new();
-        let on_row = &mut self.on_row;
+        let (on_row, questions) = (&mut self.on_row, self.asks.len());
         let fed = self.scanner.feed(bytes, |piece| match piece {
+            Piece::Row(operation, _) if operation >= questions => {
+                Err("more results than questions".to_owned())
+            }
             Piece::Row(operation, row) => on_row(operation, &row),
             Piece::Frame(frame) => {
                 frames.push(frame);
@@ -227,6 +230,12 @@ mod tests {
         let no = r#"{"id":0,"result":[{"rows":[]},{"details":"\"where\" clause test failed","error":"timed out"}],"error":null}"#;
         let (end, _, any_said) = heard(vec![interface(), any()], no);
         assert_eq!((end, any_said), (Heard::Done, vec![false, false]));
+    }
+
+    #[test]
+    fn rows_of_a_question_that_was_not_asked_are_no_answer() {
+        let reply = r#"{"id":0,"result":[{"rows":[]},{"rows":[{"name":"x"}]}],"error":null}"#;
+        assert!(matches!(heard(vec![interface()], reply).0, Heard::Nonsense(_)));
     }
 
     #[test]
