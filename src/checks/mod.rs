@@ -2,6 +2,7 @@
 //! it knows no socket and prints nothing.
 
 pub mod ovs_life;
+pub mod ovs_place;
 pub mod ovs_port;
 pub mod pnic_ovs;
 pub mod vedge_ovs;

@@ -3,7 +3,7 @@
 
 use crate::checks::Check;
 use crate::checks::ovs_life::{self, LifeCodes};
-use crate::checks::vedge_ovs::PlaceArgs;
+use crate::checks::ovs_place::PlaceArgs;
 use crate::host::Host;
 use crate::host::link::plain_name;
 use crate::host::ovs::ports::{Devices, Ports, Tables, Wanted};

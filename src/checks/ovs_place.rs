@@ -1,0 +1,34 @@
+//! Which Open vSwitch a check is about: the arguments that every check of one has.
+
+use crate::host::ovs::{self, Database, Place};
+use crate::plugin::rights;
+use std::path::PathBuf;
+
+/// Where an Open vSwitch is, for every check of one.
+#[derive(Debug, clap::Args)]
+pub struct PlaceArgs {
+    /// Run directory [default: $OVS_RUNDIR, /var/run/openvswitch]
+    #[arg(long, value_name = "DIR", value_parser = ovs::absolute)]
+    pub rundir: Option<PathBuf>,
+    /// Database, unix:PATH or tcp:ADDRESS:PORT [default: unix:RUNDIR/db.sock]
+    #[arg(long, value_name = "REMOTE")]
+    pub db: Option<Database>,
+}
+
+impl PlaceArgs {
+    /// The place. Rights that the caller does not have are not lent to a path of the caller's.
+    ///
+    /// # Errors
+    /// `OVS_RUNDIR` is no path, or the rights could not be dropped.
+    pub fn place(&self) -> Result<Place, String> {
+        let rundir = match (&self.rundir, std::env::var_os("OVS_RUNDIR")) {
+            (Some(rundir), _) => rundir.clone(),
+            (None, Some(dir)) if !dir.is_empty() && !rights::elevated() => {
+                ovs::absolute(&dir.to_string_lossy()).map_err(|why| format!("OVS_RUNDIR: {why}"))?
+            }
+            (None, _) => PathBuf::from(ovs::RUNDIR),
+        };
+        rights::before_opening(self.rundir.is_some() || self.db.is_some())?;
+        Ok(Place::new(rundir, self.db.clone()))
+    }
+}
