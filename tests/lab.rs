@@ -298,12 +298,21 @@ fn rates_come_from_the_previous_run() {
     lab.sh("sleep 0.2");
     let second = lab.check("check_pnic_ovs eth1 --rates");
     assert!(second.out.contains("eth1.rx_bytes_rate="), "{}", second.out);
-    assert_eq!(lab.sh("stat -c '%a %u' /run/calipso-checks/0"), "700 0\n");
+    assert_eq!(
+        lab.sh("stat -c '%a %u' /run/calipso-checks/0 /run/calipso-checks"),
+        "700 0\n1777 0\n"
+    );
     // A place that is not ours alone is not used.
     lab.sh("chmod 777 /run/calipso-checks/0");
     let open = lab.check("check_pnic_ovs eth1 --rates");
     assert!(open.out.contains("others may write there"), "{}", open.out);
     assert_eq!(open.exit, Some(0));
+    // Each user has a place of their own, and may only lack one.
+    lab.check_as_nobody("check_pnic_ovs eth1 --rates");
+    lab.sh("sleep 0.2");
+    let own = lab.check_as_nobody("check_pnic_ovs eth1 --rates");
+    assert!(own.out.contains("eth1.rx_bytes_rate="), "{}", own.out);
+    lab.sh("rm -r /run/calipso-checks; mkdir -m 755 /run/calipso-checks");
     let nobody = lab.check_as_nobody("check_pnic_ovs eth1 -w rx_errors_rate=1");
     assert_eq!(nobody.exit, Some(0), "{nobody:?}");
     assert!(nobody.out.contains("no place to keep a reading"), "{}", nobody.out);

@@ -11,10 +11,10 @@ use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The readings of an earlier moment.
@@ -137,8 +137,10 @@ impl Store {
 fn open_place(make: bool) -> Result<Option<Dir>, String> {
     let uid = geteuid();
     let run = PathBuf::from("/run/calipso-checks");
-    if make && uid.is_root() {
-        make_directory(&run, 0o755);
+    // Like /tmp: each user makes one of their own, and whose it is is checked.
+    if make && uid.is_root() && DirBuilder::new().create(&run).is_ok() {
+        let sticky = Permissions::from_mode(0o1777);
+        std::fs::set_permissions(&run, sticky).map_err(|e| format!("{}: {e}", run.display()))?;
     }
     let mut places = vec![run.join(uid.to_string())];
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|_| !rights::elevated());
@@ -146,7 +148,8 @@ fn open_place(make: bool) -> Result<Option<Dir>, String> {
     let mut why = Vec::new();
     for place in places {
         if make {
-            make_directory(&place, 0o700);
+            // Existing already is the usual case; any other failure shows in the open below.
+            DirBuilder::new().mode(0o700).create(&place).ok();
         }
         match open_own(&place) {
             Ok(Some(dir)) => return Ok(Some(dir)),
@@ -161,11 +164,6 @@ fn open_place(make: bool) -> Result<Option<Dir>, String> {
         )),
         (false, _) => Err(format!("no place to keep a reading: {}", why.join("; "))),
     }
-}
-
-/// Existing already is the usual case; any other failure shows when the directory is opened.
-fn make_directory(path: &Path, mode: u32) {
-    DirBuilder::new().mode(mode).create(path).ok();
 }
 
 fn open_own(path: &Path) -> Result<Option<Dir>, String> {
