@@ -74,6 +74,19 @@ fn wrong_usage_is_one_line_and_unknown() {
 }
 
 #[test]
+fn a_receiver_that_knows_no_unknown_gets_none() {
+    for entry in entries() {
+        for bad in ["--bogus", "-wabc"] {
+            let mut command = call(&entry);
+            command.args(&entry.example).args([bad, "--unknown-as", "critical"]);
+            let said = run(command.arg("--output-format=json"));
+            assert_eq!(said.exit, Some(2), "{} {bad}: {said:?}", entry.name);
+            assert_eq!(said.codes(), ["usage"], "{} {bad}: {said:?}", entry.name);
+        }
+    }
+}
+
+#[test]
 fn names_that_are_no_names_are_refused_before_anything_is_opened() {
     let long = "x".repeat(300);
     let bad: Vec<&[u8]> = vec![

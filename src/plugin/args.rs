@@ -6,6 +6,7 @@ use crate::plugin::limit::{Expectation, Limit, RANGE_RULE, Remap, decimal};
 use crate::plugin::spec::{Kind, Spec};
 use crate::plugin::status::Status;
 use clap::{Args, Command};
+use std::ffi::OsString;
 use std::time::Duration;
 
 /// The options that every check has.
@@ -50,8 +51,8 @@ pub struct Common {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub sample: Option<Duration>,
     /// Show finding codes
-    #[arg(short, long)]
-    pub verbose: bool,
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 }
 
 /// A positive number of seconds, fractions allowed.
@@ -70,7 +71,7 @@ fn output_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
-fn warning_or_critical(text: &str) -> Result<Status, String> {
+pub(crate) fn warning_or_critical(text: &str) -> Result<Status, String> {
     match text.parse()? {
         status @ (Status::Warning | Status::Critical) => Ok(status),
         _ => Err("write warning or critical".to_owned()),
@@ -132,6 +133,19 @@ fn wrapped(head: &str, names: &[&str]) -> String {
     }
     text.push('\n');
     text
+}
+
+/// What an option says on a command line that could not be parsed: the output and the exit code
+/// must suit the receiver then, too.
+pub fn said_anyway<'a>(argv: &'a [OsString], option: &str) -> Option<&'a str> {
+    argv.iter().enumerate().find_map(|(i, arg)| {
+        let rest = arg.to_str()?.strip_prefix(option)?;
+        match rest.strip_prefix('=') {
+            Some(value) => Some(value),
+            None if rest.is_empty() => argv.get(i + 1)?.to_str(),
+            None => None,
+        }
+    })
 }
 
 /// An error of the command line as one sentence.

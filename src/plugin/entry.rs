@@ -11,7 +11,7 @@ use crate::plugin::status::Status;
 use crate::plugin::verdict::{Rules, Verdict};
 use crate::plugin::watchdog::{self, LastWords};
 use clap::error::ErrorKind;
-use clap::{Args, FromArgMatches};
+use clap::{Args, FromArgMatches, ValueEnum};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -63,11 +63,12 @@ fn call<P: Probe>(argv: &[OsString], start: Instant) -> Result<(Verdict, Style, 
     let own = P::Args::from_arg_matches(&matches).map_err(usage)?;
     let style = Style {
         format: common.output_format,
-        verbose: common.verbose,
+        verbose: common.verbose > 0,
         max_output: common.max_output,
         now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
     };
-    let rules = rules(P::SPEC, &common).map_err(|why| usage_stop(P::SPEC, why, style))?;
+    let rules = rules(P::SPEC, &common)
+        .map_err(|why| usage_stop(P::SPEC, why, common.unknown_as, style))?;
     arm_watchdog(P::SPEC, &common, style).map_err(|e| {
         Stop::from(&single(P::SPEC, &code::INTERNAL, format!("no timer: {e}"), &common), style)
     })?;
@@ -166,8 +167,9 @@ impl Stop {
     }
 }
 
-fn usage_stop(spec: &'static Spec, why: String, style: Style) -> Stop {
-    Stop::from(&Verdict::single(spec, &code::USAGE, why, &Rules::default()), style)
+fn usage_stop(spec: &'static Spec, why: String, unknown_as: Option<Status>, style: Style) -> Stop {
+    let rules = Rules { unknown_as, ..Rules::default() };
+    Stop::from(&Verdict::single(spec, &code::USAGE, why, &rules), style)
 }
 
 /// Help and version exit 3 like a usage error: a check configured by mistake as `check_x --help`
@@ -176,11 +178,18 @@ fn parse_stop(spec: &'static Spec, error: &clap::Error, argv: &[OsString]) -> St
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return Stop { text: error.render().to_string(), exit: Status::Unknown.exit_code() };
     }
-    let wants_json = argv.iter().any(|arg| arg == "--output-format=json")
-        || argv.windows(2).any(|pair| pair[0] == "--output-format" && pair[1] == "json");
-    let format = if wants_json { Format::Json } else { Format::Nagios };
-    let style = Style { format, verbose: false, max_output: 8192, now: 0 };
-    usage_stop(spec, format!("{} (see {} --help)", args::one_line(error), spec.name), style)
+    let format = args::said_anyway(argv, "--output-format");
+    let format = format.and_then(|name| Format::from_str(name, false).ok());
+    let unknown_as = args::said_anyway(argv, "--unknown-as");
+    let unknown_as = unknown_as.and_then(|status| args::warning_or_critical(status).ok());
+    let style = Style {
+        format: format.unwrap_or(Format::Nagios),
+        verbose: false,
+        max_output: 8192,
+        now: 0,
+    };
+    let why = format!("{} (see {} --help)", args::one_line(error), spec.name);
+    usage_stop(spec, why, unknown_as, style)
 }
 
 /// Writes without ever blocking past the deadline. What cannot be delivered is a timeout as well,
