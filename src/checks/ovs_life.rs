@@ -130,7 +130,8 @@ pub(super) fn evidence(report: &mut Report, daemon: &Daemon) {
     };
     let answer = match &daemon.answer {
         Ok(answer) => {
-            format!("{} answered in {:.1} ms", answer.version, answer.rtt.as_secs_f64() * 1000.0)
+            let milliseconds = answer.rtt.as_secs_f64() * 1000.0;
+            format!("{}: {} answered in {milliseconds:.1} ms", daemon.name, answer.version)
         }
         Err(trouble) => trouble.to_string(),
     };
@@ -138,7 +139,7 @@ pub(super) fn evidence(report: &mut Report, daemon: &Daemon) {
         Some(process) => format!("process {}, up {}", process.state.clause(), span(process.age)),
         None => "process not seen".to_owned(),
     };
-    let line = format!("{}: {answer}; {lock}; {process}", daemon.name);
+    let line = format!("{answer}; {lock}; {process}");
     if daemon.answer.is_ok() {
         report.fine(line)
     } else {
