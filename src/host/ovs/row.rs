@@ -97,13 +97,11 @@ pub const PORT: &[&str] =
 pub struct Bridge {
     /// Its name, and that of its LOCAL port.
     pub name: String,
-    /// `netdev` for the userspace datapath, `system` or empty for the kernel's.
-    pub datapath_type: String,
     /// Its ports; read only where all of them are wanted.
     pub ports: Set<Uuid>,
 }
 
 /// The columns of [`Bridge`] without its ports, of which there may be thousands.
-pub const BRIDGE: &[&str] = &["name", "datapath_type"];
+pub const BRIDGE: &[&str] = &["name"];
 /// All columns of [`Bridge`].
-pub const BRIDGE_WITH_PORTS: &[&str] = &["name", "datapath_type", "ports"];
+pub const BRIDGE_WITH_PORTS: &[&str] = &["name", "ports"];
