@@ -110,6 +110,18 @@ fn every_state_of_a_port_has_its_verdict() {
     for port in ["tap-admin", "tap-link", "tap-dead", "tap-notag", "patch-orphan", "int-down"] {
         lab.wait_for(&format!("check_ovs_port {port}"), 0);
     }
+    // A member whose partner is gone is a warning while another has its own.
+    lab.sh("OVS_RUNDIR=/run/openvswitch-h2 ovs-vsctl del-bond-iface bond-h1 bok1");
+    lab.wait_for("check_ovs_port bond-ok", 1);
+    expect_all(
+        &lab,
+        &[
+            ("check_ovs_port bond-ok", 1, &["lacp-defaulted"]),
+            ("check_ovs_port bok1", 1, &["lacp-defaulted"]),
+            ("check_ovs_port bok0", 0, &[]),
+        ],
+    );
+
     // A port named twice is one port; a bridge that OVS could not make is not up.
     let twice = lab.check("check_ovs_port tap-ok tap-ok --output-format prometheus");
     assert_eq!(twice.out.matches("ovs_interface_link_state{").count(), 1, "{}", twice.out);
