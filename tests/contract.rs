@@ -9,6 +9,8 @@
 mod support;
 
 use calipso_checks::manifest::schema::Entry;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -31,9 +33,30 @@ fn entries() -> Vec<Entry> {
 }
 
 fn call(entry: &Entry) -> Command {
-    let mut command = Command::new(binary(&entry.name));
+    call_of(entry, &binary(&entry.name))
+}
+
+fn call_of(entry: &Entry, program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.env_remove("OVS_RUNDIR");
+    assert_eq!(
+        entry.sockets_in.is_empty(),
+        entry.rights.sockets.is_empty(),
+        "{}: sockets and how a test points it elsewhere",
+        entry.name
+    );
     command
+}
+
+/// The arguments of the example, looking for sockets in a directory.
+fn example_in(entry: &Entry, dir: &Path) -> Vec<String> {
+    let place = entry.sockets_in.iter().map(|arg| arg.replace("{dir}", &dir.to_string_lossy()));
+    entry.example.iter().cloned().chain(place).collect()
+}
+
+/// What the example exits with where the daemons it asks give no answer.
+fn exit_without_answer(entry: &Entry, exit: i32) -> i32 {
+    if entry.rights.sockets.is_empty() { entry.example_exit } else { exit }
 }
 
 /// One clear line and exit 3.
@@ -103,10 +126,13 @@ fn names_that_are_no_names_are_refused_before_anything_is_opened() {
         b"a\nb",
         long.as_bytes(),
     ];
-    for entry in entries().iter().filter(|entry| !entry.example.is_empty()) {
-        for name in &bad {
-            let said = run(call(entry).arg(std::ffi::OsStr::from_bytes(name)));
-            assert_usage_error(entry, &said, &format!("{name:?}"));
+    for entry in &entries() {
+        let named = entry.example.iter().enumerate().filter(|(_, arg)| !arg.starts_with('-'));
+        for ((at, _), name) in named.flat_map(|arg| bad.iter().map(move |name| (arg, name))) {
+            let mut args: Vec<&OsStr> = entry.example.iter().map(OsStr::new).collect();
+            args[at] = OsStr::from_bytes(name);
+            let said = run(call(entry).args(args));
+            assert_usage_error(entry, &said, &format!("argument {at}: {name:?}"));
         }
     }
 }
@@ -159,7 +185,8 @@ enum Manner {
     Babbles,
 }
 
-/// A run directory whose daemons hold their locks and misbehave at every socket.
+/// A run directory with every socket that any check asks, all of them misbehaving; those of Open
+/// vSwitch hold their locks.
 struct Rundir {
     dir: Dir,
     _locks: Vec<std::fs::File>,
@@ -173,7 +200,6 @@ impl Rundir {
             let path = dir.0.join(format!("{daemon}.pid"));
             std::fs::write(&path, "1\n").expect("a pid file");
             locks.push(std::fs::OpenOptions::new().write(true).open(path).expect("it again"));
-            serve(&dir.0.join(format!("{daemon}.1.ctl")), manner);
         }
         for file in &locks {
             // SAFETY: plain data.
@@ -181,7 +207,13 @@ impl Rundir {
             lock.l_type = libc::F_WRLCK as libc::c_short;
             nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_SETLK(&lock)).expect("a lock");
         }
-        serve(&dir.0.join("db.sock"), manner);
+        let paths = entries().into_iter().flat_map(|entry| entry.rights.sockets);
+        let names: BTreeSet<String> = paths
+            .filter_map(|path| Some(Path::new(&path).file_name()?.to_str()?.replace('*', "1")))
+            .collect();
+        for name in names {
+            serve(&dir.0.join(name), manner);
+        }
         Self { dir, _locks: locks }
     }
 }
@@ -245,10 +277,10 @@ fn the_deadline_holds_whatever_the_daemon_does() {
         let rundir = Rundir::new(&format!("{manner:?}"), manner);
         for entry in entries() {
             let mut command = call(&entry);
-            command.args(&entry.example).args(["-t", "0.7"]).env("OVS_RUNDIR", &rundir.dir.0);
+            command.args(example_in(&entry, &rundir.dir.0)).args(["-t", "0.7"]);
             let said = run(&mut command);
             assert!(said.took < LIMIT + SLACK, "{} {manner:?}: {said:?}", entry.name);
-            let expected = if entry.rights.sockets.is_empty() { 0 } else { exit };
+            let expected = exit_without_answer(&entry, exit);
             assert_eq!(said.exit, Some(expected), "{} {manner:?}: {said:?}", entry.name);
             assert!(said.out.matches('|').count() <= 1, "{said:?}");
         }
@@ -262,7 +294,7 @@ fn a_signal_that_asks_a_check_to_end_is_answered_by_a_code() {
     for entry in entries().iter().filter(|entry| !entry.rights.sockets.is_empty()) {
         for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
             let mut command = call(entry);
-            command.args(&entry.example).env("OVS_RUNDIR", &rundir.dir.0);
+            command.args(example_in(entry, &rundir.dir.0));
             let child = command.stdout(Stdio::piped()).spawn().expect("it starts");
             std::thread::sleep(Duration::from_millis(200));
             let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
@@ -277,7 +309,7 @@ fn a_signal_that_asks_a_check_to_end_is_answered_by_a_code() {
 
 #[test]
 fn a_run_directory_that_is_no_path_is_not_passed_over() {
-    for entry in entries().iter().filter(|entry| !entry.rights.sockets.is_empty()) {
+    for entry in entries().iter().filter(|entry| entry.sockets_in.contains(&"--rundir".into())) {
         for dir in ["relative", "a|b"] {
             let said = run(call(entry).args(&entry.example).env("OVS_RUNDIR", dir));
             assert_usage_error(entry, &said, dir);
@@ -301,14 +333,14 @@ fn what_may_not_be_opened_is_unknown_and_says_what_to_grant() {
     for entry in entries() {
         let copy = rundir.dir.0.join(&entry.name);
         std::fs::copy(binary(&entry.name), &copy).expect("a copy that nobody may run");
-        let mut command = Command::new("setpriv");
+        let mut command = call_of(&entry, Path::new("setpriv"));
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(copy);
-        command.args(&entry.example).env("OVS_RUNDIR", &rundir.dir.0);
-        let said = run(&mut command);
-        let expected = if entry.rights.sockets.is_empty() { 0 } else { 3 };
-        assert_eq!(said.exit, Some(expected), "{}: {said:?}", entry.name);
-        let told = said.out.contains("permission denied") && said.out.contains("give the check");
-        assert_eq!(told, expected == 3, "{}: {said:?}", entry.name);
+        let said = run(command.args(example_in(&entry, &rundir.dir.0)));
+        assert_eq!(said.exit, Some(exit_without_answer(&entry, 3)), "{}: {said:?}", entry.name);
+        let rights = entry.rights.capabilities.iter().chain(&entry.rights.groups);
+        let told = said.out.contains("permission denied")
+            && rights.into_iter().any(|right| said.out.contains(right.as_str()));
+        assert_eq!(told, !entry.rights.sockets.is_empty(), "{}: {said:?}", entry.name);
     }
 }
 

@@ -21,8 +21,14 @@ pub struct Entry {
     /// Whether the check compares with what it saw in its previous run even if no rate is asked.
     #[serde(default)]
     pub remembers: bool,
-    /// A call that works on any host, for tests of the contract: arguments only.
+    /// A call for tests of the contract, arguments only: what it says depends on no host.
     pub example: Vec<String>,
+    /// What that call exits with.
+    #[serde(default)]
+    pub example_exit: i32,
+    /// Arguments that make it look for its sockets in `{dir}`, for tests of the contract.
+    #[serde(default)]
+    pub sockets_in: Vec<String>,
     /// What of Calipso's model it watches, and how its configuration is made.
     pub calipso: Calipso,
     /// How often it runs, and who is told.

@@ -21,6 +21,14 @@ pub fn binary(check: &str) -> PathBuf {
     path
 }
 
+/// The names of all checks.
+pub fn checks() -> Vec<String> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/checks-manifest");
+    let files = std::fs::read_dir(dir).expect("checks-manifest");
+    let names = files.map(|file| file.expect("an entry").file_name().into_string().expect("ASCII"));
+    names.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect()
+}
+
 /// What a check said.
 #[derive(Debug)]
 pub struct Said {
@@ -83,12 +91,12 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Brings a host up; `--bare` has no bridges, `--monitor` starts the daemons with theirs.
+    /// Brings a host up with the options and scenes that `tests/lab/host` takes.
     pub fn up(name: &str, options: &[&str]) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "the lab needs root: run `sudo make test`");
         let dir = Dir::new(name);
-        for check in ["check_vedge_ovs", "check_ovs_port", "check_pnic_ovs"] {
-            std::fs::copy(binary(check), dir.0.join(check)).expect("a copy for any user");
+        for check in checks() {
+            std::fs::copy(binary(&check), dir.0.join(&check)).expect("a copy for any user");
         }
         let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/host"))
             .arg(dir.0.join("state"))
