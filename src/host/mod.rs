@@ -2,6 +2,9 @@
 //! errors that say what was asked of whom. Knows no check and no exit code.
 
 pub mod link;
+pub mod mac;
+pub mod netlink;
+pub mod netns;
 pub mod ovs;
 pub mod ovsdb;
 pub mod pidfile;
