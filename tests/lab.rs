@@ -8,26 +8,10 @@
 
 mod support;
 
-use support::Lab;
-
-/// What a check must say: its arguments, the exit code, and the codes of its findings.
-type Expect = (&'static str, i32, &'static [&'static str]);
+use support::{Expect, Lab};
 
 fn expect_all(lab: &Lab, table: &[Expect]) {
-    let wrong: Vec<String> = table
-        .iter()
-        .filter_map(|(line, exit, codes)| {
-            let said = lab.check(&format!("{line} --output-format json"));
-            let good = said.exit == Some(*exit) && said.codes() == *codes;
-            (!good).then(|| {
-                format!(
-                    "{line}: wanted {exit} {codes:?}, said {}",
-                    &said.out[..said.out.len().min(500)]
-                )
-            })
-        })
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    support::expect_all(table, |line| lab.check(line));
 }
 
 #[test]

@@ -83,6 +83,8 @@ pub struct Link {
     pub mtu: u32,
     /// What kind of virtual device; `None` where the kernel names none: a physical one.
     pub kind: Option<String>,
+    /// It is the namespace's own loopback (`IFF_LOOPBACK`).
+    pub loopback: bool,
     /// Its hardware address, where it is a MAC.
     pub mac: Option<Mac>,
     /// Number of the device it is enslaved to.
@@ -350,6 +352,7 @@ fn parse(message: &[u8]) -> Result<Link, String> {
         index: number(&info[4..]).unwrap_or(0),
         admin_up: has(libc::IFF_UP),
         lower_up: has(libc::IFF_LOWER_UP),
+        loopback: has(libc::IFF_LOOPBACK),
         ..Link::default()
     };
     attributes(message, IFINFO, |kind, value| match kind {

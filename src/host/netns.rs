@@ -5,12 +5,14 @@
 //! propagate (in a container).
 
 use crate::host::link::plain_name;
+use crate::host::netlink::{self, Question, Route};
 use crate::host::trouble::Trouble;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::statfs::{FsType, fstatfs};
+use nix::sys::statfs::{FsType, Statfs, fstatfs, statfs};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -113,22 +115,30 @@ fn path_of(name: &NetnsName) -> PathBuf {
 
 /// The namespace behind a path; `None` if it is another kind of file.
 fn open(path: &Path) -> io::Result<Option<Netns>> {
-    // A fifo in its place must not block us.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !is_namespace(&file)? {
+    // The plain file has no permission bits at all (`ip netns` makes it so), and a fifo in its place
+    // must not block us: only what is a namespace is opened.
+    if !is_namespace(statfs(path)?) {
         return Ok(None);
     }
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = match file {
+        Ok(file) if is_namespace(fstatfs(&file)?) => file,
+        // Unmounted since.
+        Ok(_) => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(e) => return Err(e),
+    };
     let metadata = file.metadata()?;
     let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
     Ok(Some(Netns { file, id }))
 }
 
-fn is_namespace(file: &File) -> io::Result<bool> {
+fn is_namespace(file: Statfs) -> bool {
     /// `NSFS_MAGIC`; kernels before 3.19 showed files of `/proc` instead.
     const NSFS: FsType = FsType(0x6e73_6673);
     const PROC: FsType = FsType(0x9fa0);
-    let kind = fstatfs(file)?.filesystem_type();
-    Ok(kind == NSFS || kind == PROC)
+    let kind = file.filesystem_type();
+    kind == NSFS || kind == PROC
 }
 
 fn neighbours() -> Neighbours {
@@ -142,6 +152,22 @@ fn neighbours() -> Neighbours {
 }
 
 impl Netns {
+    /// The number that the kernel gave this namespace in ours, if it gave it one: it does when a
+    /// device of ours has its partner there. Any user may ask (`RTM_GETNSID`).
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn number(&self, route: &Route) -> io::Result<Option<i32>> {
+        /// `NETNSA_*` of `linux/net_namespace.h`, and the length of `rtgenmsg` with its padding.
+        const NSID: u16 = 1;
+        const FD: u16 = 3;
+        const FIXED: usize = 4;
+        let file = self.file.as_raw_fd().to_ne_bytes();
+        let answer = route.ask(Question::new(libc::RTM_GETNSID, &[0; FIXED]).with(FD, &file))?;
+        let number = netlink::find(&answer[FIXED.min(answer.len())..], NSID, netlink::number);
+        Ok(number.flatten().map(u32::cast_signed).filter(|number| *number >= 0))
+    }
+
     /// Does something inside the namespace, and comes back. Needs `CAP_SYS_ADMIN`. Only for what
     /// stays in the namespace by itself, like making a socket.
     ///

@@ -13,11 +13,19 @@ use std::time::{Duration, SystemTime};
 /// `state_path` of a Neutron that was not told otherwise.
 pub const STATE: &str = "/var/lib/neutron";
 
-/// The state directory, and the id of the network, router or load balancer that is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is kept about a network, router or load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Records {
-    state: PathBuf,
-    id: String,
+    /// Its id.
+    pub id: String,
+    /// What pid files say, by daemon.
+    pub pids: Vec<(String, Recorded)>,
+    /// Pid files that may not be read, or hold no number.
+    pub unreadable: Vec<Trouble>,
+    /// What this node is to it; `None` where it is no HA router.
+    pub ha: Option<HaState>,
+    /// The TCP ports that its haproxy was told to bind; `None` where no configuration can be read.
+    pub haproxy_ports: Option<BTreeSet<u16>>,
 }
 
 /// A pid file.
@@ -41,61 +49,62 @@ pub enum HaState {
 }
 
 impl Records {
-    /// What is kept about an id.
-    pub fn new(state: &Path, id: &str) -> Self {
-        Self { state: state.to_owned(), id: id.to_owned() }
-    }
-
-    /// The pid file of a service's daemon, where Neutron has one; of several places the first that
-    /// holds one.
-    ///
-    /// # Errors
-    /// It may not be read, or holds no number.
-    pub fn pid_of(&self, daemon: &str) -> Result<Option<Recorded>, Trouble> {
-        let id = &self.id;
-        let places: &[String] = match daemon {
-            "dnsmasq" => &[format!("dhcp/{id}/pid")],
-            "keepalived" => &[format!("ha_confs/{id}.pid")],
-            "haproxy" => {
-                &[format!("external/pids/{id}.pid.haproxy"), format!("lbaas/v2/{id}/haproxy.pid")]
-            }
-            "radvd" => &[format!("external/pids/{id}.pid.radvd")],
-            "charon" => &[format!("ipsec/{id}/var/run/charon.pid")],
-            "pluto" => &[format!("ipsec/{id}/var/run/pluto.pid")],
-            _ => &[],
-        };
-        for place in places {
-            if let Some(recorded) = read_pid(&self.state.join(place))? {
-                return Ok(Some(recorded));
+    /// Reads what is kept in a state directory about an id and these daemons.
+    pub fn read(state: &Path, id: &str, daemons: &[&str]) -> Self {
+        let mut records = Self { id: id.to_owned(), ..Self::default() };
+        for daemon in daemons {
+            for place in pid_files(daemon, id) {
+                match read_pids(&state.join(place)) {
+                    Ok(pids) => {
+                        let named = pids.into_iter().map(|pid| ((*daemon).to_owned(), pid));
+                        records.pids.extend(named);
+                    }
+                    Err(trouble) => records.unreadable.push(trouble),
+                }
             }
         }
-        Ok(None)
-    }
-
-    /// What this node is to the router; `None` where it is no HA router.
-    pub fn ha_state(&self) -> Option<HaState> {
-        let file = self.state.join("ha_confs").join(&self.id).join("state");
-        match read_text(&file).ok()?.trim() {
-            // `master` before Wallaby.
-            "primary" | "master" => Some(HaState::Primary),
-            "backup" | "standby" => Some(HaState::Backup),
-            _ => None,
+        records.ha = ha_state(&state.join("ha_confs").join(id).join("state"));
+        if daemons.contains(&"haproxy") {
+            records.haproxy_ports = haproxy_ports(state, id);
         }
+        records
     }
+}
 
-    /// The TCP ports that the haproxy of a metadata proxy or load balancer was told to bind;
-    /// `None` where its configuration cannot be read.
-    pub fn haproxy_ports(&self) -> Option<BTreeSet<u16>> {
-        let id = &self.id;
-        let places = [
-            format!("ns-metadata-proxy/{id}.conf"),
-            format!("ovn-metadata-proxy/{id}.conf"),
-            format!("lbaas/v2/{id}/haproxy.conf"),
-        ];
-        let text = places.iter().find_map(|place| read_text(&self.state.join(place)).ok())?;
-        let ports = bound_ports(&text);
-        (!ports.is_empty()).then_some(ports)
+/// Where Neutron keeps the pids of a daemon.
+fn pid_files(daemon: &str, id: &str) -> Vec<String> {
+    match daemon {
+        "dnsmasq" => vec![format!("dhcp/{id}/pid")],
+        "keepalived" => vec![format!("ha_confs/{id}.pid"), format!("ha_confs/{id}.pid-vrrp")],
+        "haproxy" => {
+            vec![format!("external/pids/{id}.pid.haproxy"), format!("lbaas/v2/{id}/haproxy.pid")]
+        }
+        "radvd" => vec![format!("external/pids/{id}.pid.radvd")],
+        "charon" => vec![format!("ipsec/{id}/var/run/charon.pid")],
+        "pluto" => vec![format!("ipsec/{id}/var/run/pluto.pid")],
+        _ => Vec::new(),
     }
+}
+
+fn ha_state(file: &Path) -> Option<HaState> {
+    match read_text(file).ok()?.trim() {
+        // `master` before Wallaby.
+        "primary" | "master" => Some(HaState::Primary),
+        "backup" | "standby" => Some(HaState::Backup),
+        _ => None,
+    }
+}
+
+/// Metadata proxies of the DHCP and L3 agents, those of OVN, and load balancers.
+fn haproxy_ports(state: &Path, id: &str) -> Option<BTreeSet<u16>> {
+    let places = [
+        format!("ns-metadata-proxy/{id}.conf"),
+        format!("ovn-metadata-proxy/{id}.conf"),
+        format!("lbaas/v2/{id}/haproxy.conf"),
+    ];
+    let text = places.iter().find_map(|place| read_text(&state.join(place)).ok())?;
+    let ports = bound_ports(&text);
+    (!ports.is_empty()).then_some(ports)
 }
 
 /// The ports of `bind ADDRESS:PORT[ OPTION...]`.
@@ -107,18 +116,21 @@ fn bound_ports(configuration: &str) -> BTreeSet<u16> {
     addresses.filter_map(|address| address.rsplit_once(':')?.1.parse().ok()).collect()
 }
 
-fn read_pid(path: &Path) -> Result<Option<Recorded>, Trouble> {
+/// A haproxy of several processes writes a line for each.
+fn read_pids(path: &Path) -> Result<Vec<Recorded>, Trouble> {
     let trouble = |why| Trouble { whom: path.display().to_string(), why };
     let text = match read_text(path) {
         Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(trouble(Why::of(&e))),
     };
-    let pid = text.trim().parse().ok().filter(|pid| *pid > 0);
-    let pid = pid.ok_or_else(|| trouble(Why::Unreadable("no pid in it".to_owned())))?;
+    let pids: Option<Vec<i32>> =
+        text.split_whitespace().map(|word| word.parse().ok().filter(|pid| *pid > 0)).collect();
+    let pids = pids.filter(|pids| !pids.is_empty());
+    let pids = pids.ok_or_else(|| trouble(Why::Unreadable("no pid in it".to_owned())))?;
     let written = std::fs::metadata(path).and_then(|file| file.modified());
     let before_boot = written.is_ok_and(|written| written < booted());
-    Ok(Some(Recorded { path: path.to_owned(), pid, before_boot }))
+    Ok(pids.into_iter().map(|pid| Recorded { path: path.to_owned(), pid, before_boot }).collect())
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
@@ -154,7 +166,7 @@ mod tests {
             Self(dir)
         }
         fn records(&self) -> Records {
-            Records::new(&self.0, "net")
+            Records::read(&self.0, "net", &["dnsmasq", "haproxy"])
         }
     }
 
@@ -167,25 +179,30 @@ mod tests {
     #[test]
     fn a_pid_file_is_read_and_one_older_than_the_boot_is_told() {
         let state = State::new("pid");
-        assert_eq!(state.records().pid_of("dnsmasq"), Ok(None));
+        let seen = || {
+            let records = state.records();
+            assert_eq!(records.unreadable, []);
+            records.pids.iter().map(|(_, r)| (r.pid, r.before_boot)).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(), []);
         let path = state.0.join("dhcp/net/pid");
         fs::write(&path, "4711\n").expect("a pid file");
-        let recorded = state.records().pid_of("dnsmasq").expect("readable").expect("there");
-        assert_eq!((recorded.pid, recorded.before_boot), (4711, false));
+        assert_eq!(seen(), [(4711, false)]);
         let before = booted() - Duration::from_secs(60);
         File::options().write(true).open(&path).expect("it").set_modified(before).expect("ours");
-        let recorded = state.records().pid_of("dnsmasq").expect("readable").expect("there");
-        assert!(recorded.before_boot);
-        for nonsense in ["", "-1", "0", "x"] {
+        assert_eq!(seen(), [(4711, true)]);
+        fs::write(&path, "1\n2\n").expect("a pid file");
+        assert_eq!(seen(), [(1, false), (2, false)]);
+        for nonsense in ["", "-1", "0", "x", "1 x"] {
             fs::write(&path, nonsense).expect("a pid file");
-            assert!(state.records().pid_of("dnsmasq").is_err(), "{nonsense:?}");
+            assert_eq!(state.records().unreadable.len(), 1, "{nonsense:?}");
         }
     }
 
     #[test]
     fn the_state_of_an_ha_router_is_known_by_old_and_new_words() {
         let state = State::new("ha");
-        assert_eq!(state.records().ha_state(), None);
+        assert_eq!(state.records().ha, None);
         for (word, expected) in [
             ("primary", Some(HaState::Primary)),
             ("master\n", Some(HaState::Primary)),
@@ -193,7 +210,7 @@ mod tests {
             ("unknown", None),
         ] {
             fs::write(state.0.join("ha_confs/net/state"), word).expect("a state file");
-            assert_eq!(state.records().ha_state(), expected, "{word}");
+            assert_eq!(state.records().ha, expected, "{word}");
         }
     }
 

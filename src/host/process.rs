@@ -80,6 +80,8 @@ impl From<ProcessStatus> for State {
 pub enum Depth {
     /// What they are doing and since when.
     State,
+    /// Memory too.
+    Memory,
     /// Memory too, and their parents with their titles.
     Whole,
 }
@@ -92,7 +94,7 @@ pub fn look_at(pids: &[i32], depth: Depth) -> HashMap<i32, Process> {
     }
     let Ok(mut system) = System::new() else { return seen };
     refresh(&mut system, pids, depth, UpdateKind::Never, &mut seen);
-    if depth == Depth::State {
+    if depth != Depth::Whole {
         return seen;
     }
     let parents = seen.values().filter_map(|process| process.parent);
@@ -118,7 +120,9 @@ fn refresh(
     }
     let what = match depth {
         Depth::State => ProcessRefreshKind::nothing(),
-        Depth::Whole => ProcessRefreshKind::nothing().with_memory().with_cmd(titles),
+        Depth::Memory | Depth::Whole => {
+            ProcessRefreshKind::nothing().with_memory().with_cmd(titles)
+        }
     };
     let these = ProcessesToUpdate::Some(&wanted);
     system.refresh_processes_specifics(these, false, what.without_tasks());
