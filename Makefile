@@ -5,7 +5,10 @@ TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 CHECKS := $(patsubst checks-manifest/%.toml,%,$(wildcard checks-manifest/*.toml))
 LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:iproute2 \
 	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file \
-	setcap:libcap2-bin dnsmasq:dnsmasq-base haproxy:haproxy keepalived:keepalived radvd:radvd
+	setcap:libcap2-bin dnsmasq:dnsmasq-base haproxy:haproxy keepalived:keepalived radvd:radvd \
+	/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk \
+	'/usr/lib/*/dpdk/pmds-*/librte_mempool_ring.so*:^librte-mempool-ring[0-9]*$$' \
+	'/usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*:^librte-net-virtio[0-9]*$$'
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
 .PHONY: build demo test lint unit lab bench clean

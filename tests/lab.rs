@@ -118,6 +118,23 @@ fn every_state_of_a_port_has_its_verdict() {
 }
 
 #[test]
+fn a_vhost_user_port_without_its_guest_is_a_warning() {
+    let lab = Lab::up("vhost-user", &["--no-ovs", "dpdk"]);
+    expect_all(
+        &lab,
+        &[
+            ("check_vedge_ovs", 0, &[]),
+            ("check_ovs_port vhu-off", 1, &["guest-off"]),
+            ("check_ovs_port vhu-off --as guest-off=critical", 2, &["guest-off"]),
+            ("check_ovs_port vhu-on", 0, &[]),
+            ("check_ovs_port --bridge br-int", 1, &["guest-off"]),
+        ],
+    );
+    lab.sh("kill $(cat /run/guest.pid)");
+    lab.wait_for("check_ovs_port vhu-on", 1);
+}
+
+#[test]
 fn a_hung_or_dead_vswitchd_is_critical_for_the_switch_and_its_ports() {
     let lab = Lab::up("vswitchd", &[]);
     let nobody = |line: &str| lab.check_as_nobody(&format!("{line} --output-format json"));

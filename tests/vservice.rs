@@ -188,7 +188,7 @@ fn a_namespace_that_comes_and_goes_is_never_a_panic_and_never_wrongly_ok() {
     lab.sh("ip netns add another");
     lab.sh("(while :; do ip netns add qdhcp-race; nsenter --net=/run/netns/qdhcp-race \
          perl -e '$0 = \"haproxy\"; select undef, undef, undef, 0.01'; ip netns del qdhcp-race; done) \
-         < /dev/null > /dev/null 2>&1 8>&- & echo $! > /run/racer");
+         < /dev/null > /dev/null 2>&1 & echo $! > /run/racer");
     for _ in 0..300 {
         // No dnsmasq ever runs there.
         let said = lab.check("check_vservice dhcp qdhcp-race --output-format json");

@@ -22,8 +22,8 @@ netns() {
   ip link add "t$2" type veth peer name "n$2" netns "$1"; up "t$2"; ip -n "$1" link set "n$2" up
 }
 within() { local ns=$1; shift; nsenter --net="/run/netns/$ns" "$@"; }
-# detached COMMAND...: goes on alone, without the lab's stdin, stdout and lock.
-detached() { setsid "$@" < /dev/null > /dev/null 2>&1 8>&- & }
+# detached COMMAND...: goes on alone, without the lab's stdin and stdout.
+detached() { setsid "$@" < /dev/null > /dev/null 2>&1 & }
 
 dhcp_service() {
   netns "qdhcp-$(net "$1")" "d$1"
@@ -37,7 +37,7 @@ dnsmasq_of() {
   : > "$dir/host"; : > "$dir/opts"
   within "qdhcp-$(net "$n")" dnsmasq --no-hosts --no-resolv --pid-file="$dir/pid" \
     --dhcp-hostsfile="$dir/host" --dhcp-optsfile="$dir/opts" --dhcp-leasefile="$dir/leases" \
-    --local-service --bind-dynamic --conf-file=/dev/null --user=root --group=root "$@" 8>&-
+    --local-service --bind-dynamic --conf-file=/dev/null --user=root --group=root "$@"
   until [ -s "$dir/pid" ]; do sleep 0.01; done
 }
 ranges() { echo "--dhcp-range=set:subnet-$1,10.0.$1.0,static,255.255.255.0,86400s --dhcp-lease-max=256"; }
@@ -49,7 +49,7 @@ haproxy_of() {
   printf '%s\n' global "  maxconn 64" "  pidfile $pidfile" "  daemon" defaults "  mode http" \
     "  timeout connect 5s" "  timeout client 5s" "  timeout server 5s" "listen listener" \
     "  bind $3" "  server metadata /run/metadata_proxy" > "$conf"
-  within "$1" haproxy -f "$conf" 8>&-
+  within "$1" haproxy -f "$conf"
   until [ -s "$pidfile" ]; do sleep 0.01; done
 }
 haproxy_pid() { cat "$neutron/external/pids/$1.pid.haproxy"; }
@@ -72,7 +72,7 @@ dhcp_services() {
   haproxy_of "qdhcp-$(net 8)" "$(net 8)" 169.254.169.254:80       # 8 started again behind its proxy,
   dnsmasq_of 8 $(ranges 8)                                        #   with a second one and a helper
   within "qdhcp-$(net 8)" dnsmasq --port=5353 --no-resolv --pid-file=/run/second.pid \
-    --conf-file=/dev/null --user=root --group=root 8>&-
+    --conf-file=/dev/null --user=root --group=root
   stand_in "qdhcp-$(net 8)" dhcp-helper
   echo 0 > "/proc/sys/net/ipv6/conf/default/disable_ipv6" || true # 9 IPv6 alone
   ip -n "qdhcp-$(net 9)" link set nd9 down
@@ -113,7 +113,7 @@ keepalived_of() {
     "  virtual_ipaddress {" "    169.254.0.1/24 dev nr$2" "  }" "}" > "$dir/keepalived.conf"
   chmod 644 "$dir/keepalived.conf"
   within "$1" keepalived -P -f "$dir/keepalived.conf" -p "$dir.pid" -r "$dir.pid-vrrp" -D \
-    > /dev/null 2>&1 8>&-
+    > /dev/null 2>&1
   until [ -s "$dir.pid-vrrp" ]; do sleep 0.01; done
 }
 
@@ -145,7 +145,7 @@ radvd_of() {
   within "$ns" sh -c "echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6; echo 0 > /proc/sys/net/ipv6/conf/nr$1/disable_ipv6
     echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; ip addr add fe80::1/64 dev nr$1 nodad"
   within "$ns" radvd -C /run/radvd.conf -p "$neutron/external/pids/$(router "$1").pid.radvd" -m none \
-    -u root 8>&-
+    -u root
   until [ -s "$neutron/external/pids/$(router "$1").pid.radvd" ]; do sleep 0.01; done
 }
 
