@@ -10,6 +10,7 @@ pub mod ovs;
 pub mod ovsdb;
 pub mod pidfile;
 pub mod process;
+pub mod procfs;
 pub mod service;
 pub mod sockets;
 pub mod talk;

@@ -3,7 +3,10 @@
 
 use crate::host::netns::Netns;
 use netlink_packet_core::NlasIterator;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{
+    Socket, SocketAddr,
+    protocols::{NETLINK_ROUTE, NETLINK_SOCK_DIAG},
+};
 use std::io;
 
 const HEADER: usize = 16;
@@ -72,7 +75,11 @@ impl Route {
     /// # Errors
     /// What the kernel says.
     pub fn here() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        Self::of(NETLINK_ROUTE)
+    }
+
+    fn of(family: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(family)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
         Ok(Self { socket })
@@ -84,6 +91,14 @@ impl Route {
     /// What the kernel says; `PermissionDenied` without the capability.
     pub fn inside(netns: &Netns) -> io::Result<Self> {
         netns.visit(Self::here)
+    }
+
+    /// A socket in another namespace for `sock_diag(7)`, which is asked in the same way.
+    ///
+    /// # Errors
+    /// As [`Self::inside`].
+    pub(super) fn sock_diag_inside(netns: &Netns) -> io::Result<Self> {
+        netns.visit(|| Self::of(NETLINK_SOCK_DIAG))
     }
 
     /// Asks for one object, and returns the answer's fixed part and attributes. The kernel has it

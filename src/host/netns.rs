@@ -53,21 +53,17 @@ pub struct Netns {
     pub id: NetnsId,
 }
 
-/// What tells a namespace from all others while it lives: device and inode of its file.
+/// What tells a namespace from all others while it lives: the inode of its file. All are files of the
+/// one namespace file system of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NetnsId {
-    device: u64,
-    inode: u64,
-}
+pub struct NetnsId(u64);
 
 impl NetnsId {
-    /// The namespace that a file stands for: `/run/netns/NAME`, `/proc/PID/ns/net`.
-    ///
-    /// # Errors
-    /// What the kernel says; `PermissionDenied` for another user's process without
-    /// `CAP_SYS_PTRACE`, `NotFound` for a process that ended or is a zombie.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|file| Self { device: file.dev(), inode: file.ino() })
+    /// From what `/proc/PID/ns/net` points to: `net:[4026531840]`. To read the link costs half of
+    /// following it.
+    pub(super) fn from_link(target: &[u8]) -> Option<Self> {
+        let inode = target.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+        str::from_utf8(inode).ok()?.parse().ok().map(Self)
     }
 }
 
@@ -128,8 +124,7 @@ fn open(path: &Path) -> io::Result<Option<Netns>> {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
         Err(e) => return Err(e),
     };
-    let metadata = file.metadata()?;
-    let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
+    let id = NetnsId(file.metadata()?.ino());
     Ok(Some(Netns { file, id }))
 }
 
@@ -190,7 +185,11 @@ mod tests {
     #[test]
     fn our_own_namespace_is_one_and_a_plain_file_is_not() {
         let own = open(Path::new("/proc/self/ns/net")).expect("our own").expect("a namespace");
-        assert_eq!(own.id, NetnsId::of(Path::new("/proc/self/ns/net")).expect("our own"));
+        let link = std::fs::read_link("/proc/self/ns/net").expect("our own");
+        assert_eq!(NetnsId::from_link(link.as_os_str().as_encoded_bytes()), Some(own.id));
+        for nonsense in ["", "net:[]", "net:[x]", "mnt:[1]", "/proc/1/ns/net"] {
+            assert_eq!(NetnsId::from_link(nonsense.as_bytes()), None, "{nonsense}");
+        }
         assert!(open(Path::new("/proc/self/exe")).expect("our program").is_none());
         let name: NetnsName = "calipso-no-such-namespace".parse().expect("a name");
         assert!(matches!(look(&name), Ok(Standing::Absent)));

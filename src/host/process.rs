@@ -2,9 +2,14 @@
 //! be read by any user; which namespace another user's process is in needs `CAP_SYS_PTRACE`.
 
 use crate::host::netns::NetnsId;
+use crate::host::procfs;
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
@@ -160,8 +165,9 @@ pub struct Members {
 /// `/proc` cannot be read.
 pub fn members(netns: NetnsId) -> io::Result<Members> {
     let mut members = Members { pids: Vec::new(), hidden: !shows_all() };
+    let proc = File::open("/proc")?;
     for pid in pids()? {
-        match netns_of(pid) {
+        match netns_below(&proc, pid) {
             Ok(id) if id == netns => members.pids.push(pid),
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => members.hidden = true,
             // Another namespace; or it ended, or is a zombie.
@@ -177,7 +183,21 @@ pub fn members(netns: NetnsId) -> io::Result<Members> {
 /// `PermissionDenied` for another user's process without `CAP_SYS_PTRACE`, `NotFound` for one that
 /// ended or is a zombie.
 pub fn netns_of(pid: i32) -> io::Result<NetnsId> {
-    NetnsId::of(Path::new(&format!("/proc/{pid}/ns/net")))
+    netns_below(&File::open("/proc")?, pid)
+}
+
+/// Kept free of allocations: a search for members asks this of every process of the machine.
+fn netns_below(proc: &File, pid: i32) -> io::Result<NetnsId> {
+    let mut path = [0_u8; 24];
+    write!(&mut path[..], "{pid}/ns/net\0")?;
+    let mut target = [0_u8; 32];
+    // SAFETY: the path ends with a NUL, and the kernel writes at most the length of the target.
+    let length = unsafe {
+        let path = path.as_ptr().cast();
+        libc::readlinkat(proc.as_raw_fd(), path, target.as_mut_ptr().cast(), target.len())
+    };
+    let Ok(length) = usize::try_from(length) else { return Err(io::Error::last_os_error()) };
+    NetnsId::from_link(&target[..length]).ok_or_else(|| io::Error::other("no namespace"))
 }
 
 /// The pids of all processes that can be seen.
@@ -186,8 +206,8 @@ pub fn netns_of(pid: i32) -> io::Result<NetnsId> {
 /// `/proc` cannot be read.
 pub fn pids() -> io::Result<Vec<i32>> {
     let mut pids = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    for entry in Dir::open("/proc", OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?.iter() {
+        pids.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok()));
     }
     Ok(pids)
 }
@@ -202,7 +222,7 @@ fn shows_all() -> bool {
 /// # Errors
 /// There is no such process for us.
 pub fn name_of(pid: i32) -> io::Result<String> {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned())
+    procfs::text(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned())
 }
 
 /// The command line of a process, its arguments joined by spaces; any user may read it. Empty for
@@ -211,10 +231,8 @@ pub fn name_of(pid: i32) -> io::Result<String> {
 /// # Errors
 /// There is no such process for us.
 pub fn command_line(pid: i32) -> io::Result<String> {
-    const LONGEST: u64 = 128 << 10;
-    let mut bytes = Vec::new();
-    File::open(format!("/proc/{pid}/cmdline"))?.take(LONGEST).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned())
+    let line = procfs::text(format!("/proc/{pid}/cmdline"))?;
+    Ok(line.replace('\0', " ").trim_end().to_owned())
 }
 
 /// Whether a process lives in our network namespace. `/proc/PID/net` is a directory of the
