@@ -62,6 +62,7 @@ const AS_ROOT: &[Expect] = &[
     ("router 7", 0, &[]),
     ("snat 7", 0, &[]),
     ("router 8", 0, &[]),
+    ("router 9", 0, &[]),
     ("metadata 21", 0, &[]),
     ("loadbalancer 21", 0, &[]),
     ("metadata 22", 2, &["no-process"]),

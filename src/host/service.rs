@@ -286,4 +286,15 @@ mod tests {
         assert!(is_called("neutron-keepali", "neutron-keepalived-state-change"));
         assert!(!is_called("dnsmasq-helper", "dnsmasq"));
     }
+
+    #[test]
+    fn a_moment_in_uninterruptible_sleep_is_no_lasting_one() {
+        let me = i32::try_from(std::process::id()).expect("a pid");
+        let mut process = process::look_at(&[me], Depth::State).remove(&me).expect("ourselves");
+        process.state = State::Stuck;
+        let mut found = [Daemon { process, by: By::Namespace }];
+        let host = Host::new(Instant::now() + Duration::from_secs(5), |_| {});
+        host.look_again_at_sleepers(&mut found);
+        assert_eq!(found[0].process.state, State::Alive);
+    }
 }
