@@ -313,7 +313,11 @@ fn one_capability_is_enough_for_what_it_is_for() {
     let said = refresh(both, ROUTER, "11");
     assert_eq!((said.exit, said.codes()), (Some(0), vec![]), "{said:?}");
     let said = lab.vnic(both, DHCP, "15", &["--refresh"]);
-    assert_eq!((said.exit, said.codes()), (Some(0), vec![]), "asked at an address of a file: {said:?}");
+    assert_eq!(
+        (said.exit, said.codes()),
+        (Some(0), vec![]),
+        "asked at an address of a file: {said:?}"
+    );
     // A path of the caller's is opened without the rights that only the check has.
     lab.sh("chmod 700 /run/neutron/dhcp");
     let said =
