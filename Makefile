@@ -36,7 +36,7 @@ unit:
 
 lab: build
 	tests/lab/need $(LAB_TOOLS)
-	cargo test --target $(TARGET) --test lab --test vservice --test contract \
+	cargo test --target $(TARGET) --test lab --test vservice --test neighbours --test contract \
 		--test product
 
 ## cost against an empty static program, as ratios

@@ -2,6 +2,9 @@
 //! it knows no socket and prints nothing.
 
 pub mod device;
+pub mod instance_communications;
+pub mod instance_vnic;
+pub mod neighbour;
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;

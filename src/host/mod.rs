@@ -1,11 +1,14 @@
 //! What this machine can be asked: one file per kernel or daemon interface. Typed facts, and
 //! errors that say what was asked of whom. Knows no check and no exit code.
 
+pub mod dnsmasq;
 pub mod link;
 pub mod mac;
+pub mod neighbour;
 pub mod netlink;
 pub mod netns;
 pub mod neutron;
+pub mod nsid;
 pub mod ovs;
 pub mod ovsdb;
 pub mod pidfile;
@@ -16,6 +19,7 @@ pub mod sockets;
 pub mod talk;
 pub mod trouble;
 pub mod unixctl;
+pub mod window;
 
 use std::time::Instant;
 pub use trouble::{Trouble, Why};

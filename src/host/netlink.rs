@@ -119,6 +119,17 @@ impl Route {
         body.unwrap_or_else(|| Err(io::Error::other("an empty answer")))
     }
 
+    /// Tells the kernel to do something, and returns when it has agreed.
+    pub(super) fn tell(&self, question: Question, flags: i32) -> io::Result<()> {
+        self.socket.send(&question.sealed(flags | libc::NLM_F_ACK), 0)?;
+        let mut answer = Vec::with_capacity(BUFFER);
+        self.receive(&mut answer)?;
+        for_each(&answer, |kind, _, message| match status_of(message) {
+            0 if is(kind, libc::NLMSG_ERROR) => Ok(()),
+            _ => Err(error_of(message)),
+        })
+    }
+
     /// Asks for a whole table; what `read` makes of each message is kept. The kernel makes each
     /// part while the one before is taken, so nothing is waited for.
     pub(super) fn dump<T>(
@@ -280,6 +291,8 @@ mod tests {
         let route = Route::here().expect("a socket");
         let error = route.ask(Question::new(libc::RTM_GETLINK, &[0; 16]).with_string(3, "nosuch0"));
         assert_eq!(error.map_err(|e| e.raw_os_error()), Err(Some(libc::ENODEV)));
+        let told = route.tell(Question::new(libc::RTM_DELLINK, &[0; 16]), 0);
+        assert!(told.is_err_and(|e| e.raw_os_error() != Some(0)), "no device was named");
         // The socket goes on after an error.
         let dump = route.dump(&Question::new(libc::RTM_GETLINK, &[0; 16]), |_| Ok(Some(())));
         assert!(!dump.expect("a dump").items.is_empty());

@@ -5,7 +5,8 @@
 //! propagate (in a container).
 
 use crate::host::link::plain_name;
-use crate::host::netlink::{self, Question, Route};
+use crate::host::netlink::Route;
+use crate::host::nsid::NETNSA_FD;
 use crate::host::trouble::Trouble;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::statfs::{FsType, Statfs, fstatfs, statfs};
@@ -153,14 +154,7 @@ impl Netns {
     /// # Errors
     /// What the kernel says.
     pub(super) fn number(&self, route: &Route) -> io::Result<Option<i32>> {
-        /// `NETNSA_*` of `linux/net_namespace.h`, and the length of `rtgenmsg` with its padding.
-        const NSID: u16 = 1;
-        const FD: u16 = 3;
-        const FIXED: usize = 4;
-        let file = self.file.as_raw_fd().to_ne_bytes();
-        let answer = route.ask(Question::new(libc::RTM_GETNSID, &[0; FIXED]).with(FD, &file))?;
-        let number = netlink::find(&answer[FIXED.min(answer.len())..], NSID, netlink::number);
-        Ok(number.flatten().map(u32::cast_signed).filter(|number| *number >= 0))
+        route.netns_number(NETNSA_FD, self.file.as_raw_fd())
     }
 
     /// Does something inside the namespace, and comes back. Needs `CAP_SYS_ADMIN`. Only for what

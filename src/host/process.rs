@@ -186,6 +186,16 @@ pub fn netns_of(pid: i32) -> io::Result<NetnsId> {
     netns_below(&File::open("/proc")?, pid)
 }
 
+/// Our own network namespace.
+///
+/// # Errors
+/// `/proc` is not mounted.
+pub fn our_netns() -> io::Result<NetnsId> {
+    let link = std::fs::read_link("/proc/self/ns/net")?;
+    NetnsId::from_link(link.as_os_str().as_encoded_bytes())
+        .ok_or_else(|| io::Error::other("no namespace"))
+}
+
 /// Kept free of allocations: a search for members asks this of every process of the machine.
 fn netns_below(proc: &File, pid: i32) -> io::Result<NetnsId> {
     let mut path = [0_u8; 24];
