@@ -238,9 +238,10 @@ impl Facts {
         // The keepalived of a distributed HA router lives beside it.
         let sibling = format!("snat-{}", args.id()).parse().ok();
         let sibling = sibling.and_then(|name| match netns::look(&name) {
-            Ok(Standing::Live(sibling)) => Some(sibling.id),
+            Ok(Standing::Live(sibling)) => Some(sibling),
             _ => None,
         });
+        let sibling = sibling.as_ref();
         let wanted = Wanted { names, required: &required, records: &self.records, sibling };
         self.daemons = host.daemons(netns, &wanted);
         if let Ok(daemons) = &self.daemons {

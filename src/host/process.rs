@@ -9,7 +9,6 @@ use nix::sys::stat::Mode;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
@@ -150,40 +149,21 @@ fn known(process: &sysinfo::Process) -> Option<Process> {
     })
 }
 
-/// The processes of a network namespace, as far as they can be seen.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Members {
-    /// Those that are in it. A zombie is in no namespace any more.
-    pub pids: Vec<i32>,
-    /// Whether there are processes whose namespace we may not see.
-    pub hidden: bool,
-}
-
-/// Looks for the processes of a network namespace: one `stat` for each process of the machine.
-///
-/// # Errors
-/// `/proc` cannot be read.
-pub fn members(netns: NetnsId) -> io::Result<Members> {
-    let mut members = Members { pids: Vec::new(), hidden: !shows_all() };
-    let proc = File::open("/proc")?;
-    for pid in pids()? {
-        match netns_below(&proc, pid) {
-            Ok(id) if id == netns => members.pids.push(pid),
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => members.hidden = true,
-            // Another namespace; or it ended, or is a zombie.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    Ok(members)
-}
-
 /// The network namespace of a process.
 ///
 /// # Errors
 /// `PermissionDenied` for another user's process without `CAP_SYS_PTRACE`, `NotFound` for one that
 /// ended or is a zombie.
 pub fn netns_of(pid: i32) -> io::Result<NetnsId> {
-    netns_below(&File::open("/proc")?, pid)
+    // Kept free of allocations: a search asks this of every process of the machine.
+    let mut path = [0_u8; 32];
+    write!(&mut path[..], "/proc/{pid}/ns/net\0")?;
+    let mut target = [0_u8; 32];
+    // SAFETY: the path ends with a NUL, and the kernel writes at most the length of the target.
+    let length =
+        unsafe { libc::readlink(path.as_ptr().cast(), target.as_mut_ptr().cast(), target.len()) };
+    let Ok(length) = usize::try_from(length) else { return Err(io::Error::last_os_error()) };
+    NetnsId::from_link(&target[..length]).ok_or_else(|| io::Error::other("no namespace"))
 }
 
 /// Our own network namespace.
@@ -194,20 +174,6 @@ pub fn our_netns() -> io::Result<NetnsId> {
     let link = std::fs::read_link("/proc/self/ns/net")?;
     NetnsId::from_link(link.as_os_str().as_encoded_bytes())
         .ok_or_else(|| io::Error::other("no namespace"))
-}
-
-/// Kept free of allocations: a search for members asks this of every process of the machine.
-fn netns_below(proc: &File, pid: i32) -> io::Result<NetnsId> {
-    let mut path = [0_u8; 24];
-    write!(&mut path[..], "{pid}/ns/net\0")?;
-    let mut target = [0_u8; 32];
-    // SAFETY: the path ends with a NUL, and the kernel writes at most the length of the target.
-    let length = unsafe {
-        let path = path.as_ptr().cast();
-        libc::readlinkat(proc.as_raw_fd(), path, target.as_mut_ptr().cast(), target.len())
-    };
-    let Ok(length) = usize::try_from(length) else { return Err(io::Error::last_os_error()) };
-    NetnsId::from_link(&target[..length]).ok_or_else(|| io::Error::other("no namespace"))
 }
 
 /// The pids of all processes that can be seen.
@@ -222,8 +188,8 @@ pub fn pids() -> io::Result<Vec<i32>> {
     Ok(pids)
 }
 
-/// `/proc` mounted with `hidepid` lists the caller's own processes only.
-fn shows_all() -> bool {
+/// Whether `/proc` shows all processes: mounted with `hidepid` it lists the caller's own processes only.
+pub fn shows_all() -> bool {
     Path::new("/proc/1").exists()
 }
 
@@ -292,9 +258,9 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_a_member_of_its_namespace() {
-        let own = netns_of(me()).expect("our own /proc");
-        assert!(members(own).expect("/proc").pids.contains(&me()));
+    fn this_process_is_among_all_and_has_a_namespace() {
+        assert!(pids().expect("/proc").contains(&me()));
+        assert!(netns_of(me()).is_ok());
         assert_eq!(
             name_of(me()).expect("our own /proc"),
             look_at(&[me()], Depth::State)[&me()].name
