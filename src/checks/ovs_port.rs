@@ -595,8 +595,12 @@ mod tests {
     }
 
     fn alive() -> Daemon {
-        let answer =
-            Answer { rtt: Duration::from_millis(1), version: "3.1.0".into(), long_polls: None };
+        let answer = Answer {
+            rtt: Duration::from_millis(1),
+            version: "3.1.0".into(),
+            second: None,
+            control: "/run/x.7.ctl".into(),
+        };
         Daemon {
             name: "ovs-vswitchd",
             pidfile: Err(Trouble { whom: "x".into(), why: Why::Absent }),
