@@ -183,7 +183,7 @@ fn subjects<'t>(report: &mut Report, tables: &'t Tables, args: &'t Args) -> Vec<
             }
             all
         }
-        Wanted::All => {
+        _ => {
             let on_bridge = |s: &Subject| {
                 args.bridge.as_ref().is_none_or(|b| s.bridge.is_some_and(|on| on.name == *b))
             };

@@ -1,6 +1,7 @@
 //! What this machine can be asked: one file per kernel or daemon interface. Typed facts, and
 //! errors that say what was asked of whom. Knows no check and no exit code.
 
+pub mod fdb;
 pub mod link;
 pub mod mac;
 pub mod netlink;
