@@ -1,11 +1,14 @@
 //! The verdicts, one file per monitored object. A check asks the host for facts and judges them;
 //! it knows no socket and prints nothing.
 
+pub mod bridge;
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
 pub mod pnic_ovs;
+pub mod vconnector;
 pub mod vedge_ovs;
+pub mod vnic_vconnector;
 
 use crate::host::{Host, Trouble, Why};
 use crate::plugin::entry::{self, Probe};
