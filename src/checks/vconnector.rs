@@ -196,7 +196,7 @@ fn judge_ports(report: &mut Report, bridge: &Link, ports: &Dump<Link>) {
     let forwarding = of_state(PortState::Forwarding).len();
     let all = ports.items.len();
     if bridge.admin_up && !bridge.lower_up && all > 0 {
-        let text = format!("{name} has no carrier: none of its {} forwards", count(all, "port"));
+        let text = format!("{name} has no carrier, though it has {}", count(all, "port"));
         report.find(code::LINK_DOWN, text);
     }
     let blocked = of_state(PortState::Blocking);
@@ -304,9 +304,12 @@ fn judge_configured(report: &mut Report, name: &str, seen: &Seen, configured: &C
         "{name} is a bridge of Open vSwitch with {}; ovs-vswitchd lives",
         count(ports, "port")
     );
+    let controllers = match controllers {
+        0 => "no controller".to_owned(),
+        all => format!("{connected} of {} connected", count(*all, "controller")),
+    };
     report.fine(format!(
-        "{name}: Open vSwitch bridge, {}, fail mode {fail_mode}, {connected} of {controllers} \
-         controllers connected (OVSDB)",
+        "{name}: Open vSwitch bridge, {}, fail mode {fail_mode}, {controllers} (OVSDB)",
         count(ports, "port"),
     ));
     report.measure(metric::PORTS, ports as f64);
@@ -316,4 +319,188 @@ fn judge_configured(report: &mut Report, name: &str, seen: &Seen, configured: &C
     report.fact(fact::KIND.name, None, "ovs");
     report.fact(fact::FAIL_MODE.name, None, fail_mode);
     report.fact(fact::CONTROLLER.name, None, controller);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Why;
+    use crate::host::link::{Bridge, Port};
+    use crate::host::ovs::daemon::{Answer, Daemon};
+    use crate::host::ovs::row::Interface;
+    use crate::host::ovsdb::value::{Map, Optional, Set, Uuid};
+    use crate::plugin::report::Report;
+    use std::time::Duration;
+
+    fn bridge(admin_up: bool, lower_up: bool) -> Link {
+        let facts = Bridge { ageing: Some(30_000), learned: Some(7), ..Bridge::default() };
+        let kind = Some("bridge".to_owned());
+        let bridge = Some(facts);
+        Link { name: "br0".into(), kind, bridge, admin_up, lower_up, ..Link::default() }
+    }
+
+    fn port(name: &str, state: PortState) -> Link {
+        let port = Some(Port { state, number: Some(1) });
+        Link { name: name.into(), port, ..Link::default() }
+    }
+
+    fn linux(bridge: Link, ports: Vec<Link>) -> Linux {
+        Linux {
+            bridge,
+            ports: Ok(Dump { items: ports, torn: false }),
+            learned: Ok(7),
+            namesake: Namesake::NoOvs,
+        }
+    }
+
+    fn judged(facts: Facts) -> Report {
+        let place = PlaceArgs { rundir: None, db: None };
+        let args = Args { bridge: Some("br0".into()), place };
+        Vconnector::judge(&facts, &args, &Past::default())
+    }
+
+    fn codes(facts: Facts) -> Vec<&'static str> {
+        judged(facts).findings.iter().map(|finding| finding.code.name).collect()
+    }
+
+    fn of_linux(bridge: Link, ports: Vec<Link>) -> Vec<&'static str> {
+        codes(Facts::Linux(Box::new(linux(bridge, ports))))
+    }
+
+    fn forwarding() -> Vec<Link> {
+        vec![port("tap1", PortState::Forwarding)]
+    }
+
+    #[test]
+    fn a_bridge_of_the_kernel_works_when_it_is_up_and_has_a_carrier_or_no_port() {
+        assert!(of_linux(bridge(true, true), forwarding()).is_empty());
+        assert!(of_linux(bridge(true, false), vec![]).is_empty());
+        assert_eq!(of_linux(bridge(false, false), forwarding()), ["admin-down"]);
+        let down = vec![port("tap1", PortState::Disabled)];
+        assert_eq!(of_linux(bridge(true, false), down), ["link-down"]);
+        let mut mixed = forwarding();
+        mixed.push(port("leaf", PortState::Blocking));
+        mixed.push(port("slow", PortState::Learning));
+        assert_eq!(of_linux(bridge(true, true), mixed), ["blocked"]);
+    }
+
+    #[test]
+    fn what_is_measured_is_what_was_read() {
+        let report = judged(Facts::Linux(Box::new(linux(bridge(true, true), forwarding()))));
+        let measured: Vec<_> = report.metrics.iter().map(|m| (m.spec.name, m.value)).collect();
+        let expected =
+            [("ports", 1.0), ("forwarding", 1.0), ("fdb_entries", 7.0), ("ageing", 300.0)];
+        assert_eq!(measured, expected);
+        let mut unknown = linux(bridge(true, true), vec![]);
+        unknown.ports = Err(trouble(Why::Failed("no".into())));
+        unknown.learned = Err(trouble(Why::Failed("no".into())));
+        let report = judged(Facts::Linux(Box::new(unknown)));
+        assert_eq!(report.findings[0].code.name, "unreadable");
+        assert!(report.metrics.iter().all(|m| m.spec.name == "ageing"), "absent is not 0");
+    }
+
+    #[test]
+    fn a_namesake_in_open_vswitch_is_said_and_a_silent_one_changes_nothing() {
+        let with = |namesake| {
+            let linux = Linux { namesake, ..linux(bridge(true, true), forwarding()) };
+            codes(Facts::Linux(Box::new(linux)))
+        };
+        assert!(with(Namesake::NoSocket).is_empty());
+        assert!(with(Namesake::Asked(Ok(false))).is_empty());
+        assert_eq!(with(Namesake::Asked(Ok(true))), ["both"]);
+        assert!(with(Namesake::Asked(Err(trouble(Why::Forbidden)))).is_empty());
+        assert!(with(Namesake::Asked(Err(trouble(Why::Silent(Duration::ZERO))))).is_empty());
+    }
+
+    fn trouble(why: Why) -> Trouble {
+        Trouble { whom: "it".into(), why }
+    }
+
+    fn seen(bridge: Result<Option<Configured>, Trouble>) -> Seen {
+        let vswitchd = Daemon {
+            name: "ovs-vswitchd",
+            pidfile: Err(trouble(Why::Absent)),
+            process: None,
+            monitor: None,
+            answer: Ok(Answer {
+                rtt: Duration::ZERO,
+                version: "3.1.0".into(),
+                second: None,
+                control: "/run/x.7.ctl".into(),
+            }),
+            leftovers: 0,
+        };
+        Seen { vswitchd, server: None, bridge, addresses: Some(3) }
+    }
+
+    fn configured(ofport: Option<i64>, error: Option<&str>) -> Configured {
+        let local = Interface {
+            name: "br0".into(),
+            ofport: Optional(ofport),
+            error: Optional(error.map(str::to_owned)),
+            admin_state: Optional(Some("down".into())),
+            ..Interface::default()
+        };
+        let ports = Set(vec![Uuid("a".into()), Uuid("b".into())]);
+        let row = crate::host::ovs::row::Bridge { name: "br0".into(), ports, ..Default::default() };
+        Configured { row, local: Some(local), controllers: (2, 1) }
+    }
+
+    fn of_ovs(device: Option<&str>, seen: Option<Seen>) -> Vec<&'static str> {
+        let kind = |kind: &str| Some(kind.to_owned()).filter(|kind| kind != "physical");
+        let device = device.map(|k| Link { name: "br0".into(), kind: kind(k), ..Link::default() });
+        codes(Facts::Other { device, ovs: seen.map(Box::new) })
+    }
+
+    #[test]
+    fn a_bridge_of_open_vswitch_works_when_its_daemon_made_it_and_lives() {
+        let works = seen(Ok(Some(configured(Some(65534), None))));
+        assert!(of_ovs(Some("tun"), Some(works.clone())).is_empty(), "LOCAL is down: normal");
+        let report = judged(Facts::Other { device: None, ovs: Some(Box::new(works.clone())) });
+        let measured: Vec<_> = report.metrics.iter().map(|m| (m.spec.name, m.value)).collect();
+        assert_eq!(measured, [("ports", 1.0), ("fdb_entries", 3.0), ("ageing", 300.0)]);
+        let facts: Vec<_> = report.facts.iter().map(|fact| fact.value.as_str()).collect();
+        assert_eq!(facts, ["ovs", "standalone", "connected"]);
+        let mut set = configured(Some(65534), None);
+        set.row.other_config = Map([("mac-aging-time".to_owned(), "60".to_owned())].into());
+        let report =
+            judged(Facts::Other { device: None, ovs: Some(Box::new(seen(Ok(Some(set))))) });
+        assert_eq!(report.metrics.last().map(|m| m.value), Some(60.0));
+        for ofport in [None, Some(-1)] {
+            let broken = seen(Ok(Some(configured(ofport, None))));
+            assert_eq!(of_ovs(None, Some(broken)), ["not-configured"]);
+        }
+        let broken = seen(Ok(Some(configured(Some(-1), Some("could not open")))));
+        assert_eq!(of_ovs(None, Some(broken)), ["error"]);
+        let mut dead = works;
+        dead.vswitchd.answer = Err(trouble(Why::Refused));
+        assert_eq!(of_ovs(None, Some(dead)), ["no-process"]);
+    }
+
+    #[test]
+    fn what_has_the_name_and_is_no_bridge() {
+        let says_no = || Some(seen(Ok(None)));
+        let says = |why| Some(seen(Err(trouble(why))));
+        let silent = || Why::Silent(Duration::from_secs(1));
+        let cases = [
+            (None, None, "absent"),
+            (None, says_no(), "absent"),
+            (None, says(Why::Absent), "absent"),
+            (None, says(Why::Forbidden), "forbidden"),
+            (None, says(silent()), "timeout"),
+            (None, says(Why::Refused), "refused"),
+            (None, says(Why::Unreadable("x".into())), "unreadable"),
+            (Some("physical"), None, "not-bridge"),
+            (Some("veth"), says_no(), "not-bridge"),
+            (Some("veth"), says(Why::Forbidden), "not-bridge"),
+            (Some("veth"), says(silent()), "not-bridge"),
+            (Some("tun"), says_no(), "not-bridge"),
+            (Some("tun"), says(Why::Forbidden), "forbidden"),
+            (Some("openvswitch"), says(silent()), "timeout"),
+        ];
+        for (device, ovs, code) in cases {
+            let told = format!("{device:?} {:?}", ovs.as_ref().map(|seen| &seen.bridge));
+            assert_eq!(of_ovs(device, ovs), [code], "{told}");
+        }
+    }
 }
