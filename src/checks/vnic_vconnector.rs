@@ -38,7 +38,7 @@ pub struct Args {
     pub bridge: String,
     /// Address of the vNIC, as the guest has it, in any notation
     pub mac: Mac,
-    /// The port that it must be behind [default: the guest's tap, or any but an uplink]
+    /// The port it must be behind [default: the guest's tap; else any but an uplink]
     #[arg(long, value_name = "NAME", value_parser = bridge::name)]
     pub port: Option<String>,
     /// Where Open vSwitch is.
@@ -197,7 +197,14 @@ fn look_at_linux(
     let mut ports = Vec::new();
     for link in links {
         let wanted = args.port.is_none() && (guess || leading.contains(&link.index));
-        let peer = if wanted { peer_of(route, &link)? } else { None };
+        let peer = match peer_index(&link).filter(|_| wanted) {
+            // A veth without its peer is gone too: it was there when it was listed.
+            Some(index) => match route.link_by_index(index)? {
+                None => continue,
+                peer => peer,
+            },
+            None => None,
+        };
         ports.push(Plug { link, peer, peer_in_ovs: None });
     }
     ask_about_peers(host, place, &mut ports, &leading, guess);
@@ -208,12 +215,10 @@ fn look_at_linux(
     Ok(Linux { bridge, entries, ports, named })
 }
 
-/// The other end of a veth, where it is in our namespace.
-fn peer_of(route: &Route, link: &Link) -> Result<Option<Link>, Trouble> {
-    match (link.kind.as_deref(), link.partner, link.partner_netns) {
-        (Some("veth"), Some(index), None) => route.link_by_index(index),
-        _ => Ok(None),
-    }
+/// The number of the other end of a veth, where that is in our namespace.
+fn peer_index(link: &Link) -> Option<u32> {
+    let veth = link.kind.as_deref() == Some("veth") && link.partner_netns.is_none();
+    link.partner.filter(|_| veth)
 }
 
 /// Open vSwitch is asked only about the peer that decides, and that the kernel says nothing of: the

@@ -54,13 +54,15 @@ pub struct Learned {
 /// The number of the port that a bridge itself is.
 pub const LOCAL: u16 = 65534;
 
-/// Whether there is an Open vSwitch at a place: a machine without one has no run directory.
+/// Whether there is an Open vSwitch at a place, alive or dead: a machine without one has no run
+/// directory, or an empty one that a package or an orderly stop left.
 pub fn is_here(place: &Place) -> bool {
-    let absent = |path: &Path| {
-        std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+    let there = |path: &Path| {
+        let absent = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+        !std::fs::symlink_metadata(path).is_err_and(|e| absent(&e))
     };
     match &place.db {
-        Remote::Unix(socket) => !(absent(&place.rundir) && absent(socket)),
+        Remote::Unix(socket) => there(socket) || there(&place.rundir.join("ovs-vswitchd.pid")),
         Remote::Tcp(_) => true,
     }
 }

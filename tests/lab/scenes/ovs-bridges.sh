@@ -50,7 +50,7 @@ ovs_guests() {
   vs -- add-port br-ex lx0-far
   vs wait-until Interface ovs-02 link_state=down -- wait-until Interface ovs-03 link_state=down \
     -- wait-until Interface ovs-01 link_state=up -- wait-until Interface ovs-int ofport!=-1
-  ovs_says 01 05; ovs_says 01 06; ovs_says 01 07
+  ovs_says 01 05; ovs_says 01 06; ovs_says 01 07; ovs_says 07 99
   ovs_learned br-int fa:16:3e:00:01:05 fa:16:3e:00:01:06 fa:16:3e:00:01:07
   bash -c 'echo > /dev/udp/10.1.0.7/9' || true
   ovs_learned br-ex "$(cat /sys/class/net/br-ex/address)"
