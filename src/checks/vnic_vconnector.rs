@@ -196,7 +196,8 @@ fn look_at_linux(
     let guess = leading.is_empty() && learns_nothing(&bridge) && !links.iter().any(is_tap);
     let mut ports = Vec::new();
     for link in links {
-        let wanted = args.port.is_none() && (guess || leading.contains(&link.index));
+        let open = args.port.is_none() && !is_tap(&link);
+        let wanted = open && (guess || leading.contains(&link.index));
         let peer = match peer_index(&link).filter(|_| wanted) {
             // A veth without its peer is gone too: it was there when it was listed.
             Some(index) => match route.link_by_index(index)? {
@@ -381,12 +382,13 @@ fn judge_entry(report: &mut Report, linux: &Linux, entry: &Entry, args: &Args) {
     let port = &plug.link.name;
     let place = format!("{port}{}", vlan_words(entry.vlan));
     told(report, entry.origin.word(), port);
-    let tap = linux.tap_of(mac).map(|tap| &tap.link.name).filter(|tap| *tap != port);
+    let tap = linux.tap_of(mac).map(|tap| &tap.link.name);
+    let is_right = args.port.is_some() || tap == Some(port);
     if let Some(named) = args.port.as_ref().filter(|named| *named != port) {
         report.find(code::WRONG_PORT, format!("{mac} is behind {place}, not behind {named}"));
-    } else if let Some(why) = plug.uplink().filter(|_| args.port.is_none()) {
+    } else if let Some(why) = plug.uplink().filter(|_| !is_right) {
         report.find(code::ON_UPLINK, format!("{mac} is behind the uplink {place}: {why}"));
-    } else if let Some(tap) = tap.filter(|_| args.port.is_none()) {
+    } else if let Some(tap) = tap.filter(|_| !is_right) {
         report.find(code::WRONG_PORT, format!("{mac} is behind {place}, but its tap is {tap}"));
     } else if let Some(trouble) = plug.unknown() {
         let (code, text) = without_answer(trouble, REMEDY);
@@ -855,7 +857,8 @@ mod tests {
 
     #[test]
     fn a_port_that_does_not_forward_is_critical_whether_the_address_is_known_or_not() {
-        let changes: [(fn(&mut Link), &str); 3] = [
+        type Change = (fn(&mut Link), &'static str);
+        let changes: [Change; 3] = [
             (|link| link.admin_up = false, "admin-down"),
             (|link| link.lower_up = false, "link-down"),
             (|link| link.port = None, "not-forwarding"),
