@@ -36,8 +36,8 @@ unit:
 
 lab: build
 	tests/lab/need $(LAB_TOOLS)
-	cargo test --target $(TARGET) --test lab --test vservice --test neighbours --test contract \
-		--test product
+	cargo test --target $(TARGET) --test lab --test vservice --test neighbours --test vconnector \
+		--test contract --test product
 
 ## cost against an empty static program, as ratios
 bench: build

@@ -1,6 +1,7 @@
 //! The verdicts, one file per monitored object. A check asks the host for facts and judges them;
 //! it knows no socket and prints nothing.
 
+pub mod bridge;
 pub mod device;
 pub mod instance_communications;
 pub mod instance_vnic;
@@ -9,7 +10,9 @@ pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
 pub mod pnic_ovs;
+pub mod vconnector;
 pub mod vedge_ovs;
+pub mod vnic_vconnector;
 pub mod vservice;
 
 use crate::host::{Host, Trouble, Why};
