@@ -10,6 +10,7 @@ pub mod ovs_place;
 pub mod ovs_port;
 pub mod pnic_ovs;
 pub mod vedge_ovs;
+pub mod vm;
 pub mod vservice;
 
 use crate::host::{Host, Trouble, Why};

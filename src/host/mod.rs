@@ -2,6 +2,7 @@
 //! errors that say what was asked of whom. Knows no check and no exit code.
 
 pub mod dnsmasq;
+pub mod libvirt;
 pub mod link;
 pub mod mac;
 pub mod neighbour;
