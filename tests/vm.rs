@@ -9,10 +9,7 @@
 mod support;
 
 use std::time::Duration;
-use support::{Lab, Said, run};
-
-/// What a check must say: its arguments, the exit code, and the codes of its findings.
-type Expect = (&'static str, i32, &'static [&'static str]);
+use support::{Expect, Lab, Said, run};
 
 /// The domains of the scene.
 const LAB: &str = "--uri test:///run/node.xml";
@@ -31,20 +28,14 @@ fn as_nobody(lab: &Lab, line: &str) -> Said {
     lab.check_as_nobody(&format!("check_vm {line} --output-format json"))
 }
 
-fn expect(said: &Said, line: &str, exit: i32, codes: &[&str]) {
-    assert_eq!((said.exit, said.codes()), (Some(exit), strings(codes)), "{line}: {said:?}");
-}
-
 /// Any user may ask: what root is told is what nobody is told.
 fn expect_all(lab: &Lab, table: &[Expect]) {
-    for (line, exit, codes) in table {
-        expect(&as_root(lab, line), line, *exit, codes);
-        expect(&as_nobody(lab, line), line, *exit, codes);
-    }
+    support::expect_all(table, |line| lab.check(&format!("check_vm {line}")));
+    support::expect_all(table, |line| lab.check_as_nobody(&format!("check_vm {line}")));
 }
 
-fn strings(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
+fn expect(said: &Said, what: &str, exit: i32, codes: &[&str]) {
+    assert!(said.exit == Some(exit) && said.codes() == codes, "{what}: {said:?}");
 }
 
 fn json(said: &Said) -> serde_json::Value {
@@ -85,11 +76,8 @@ fn every_state_of_a_domain_has_its_verdict() {
         ("vm-running -w memory=1", 1, &["limit"]),
         ("vm-running -c uptime=60:", 3, &["no-value"]),
     ];
-    for (line, exit, codes) in states {
-        let line = format!("{line} {LAB}");
-        expect(&as_root(&lab, &line), &line, *exit, codes);
-        expect(&as_nobody(&lab, &line), &line, *exit, codes);
-    }
+    support::expect_all(states, |line| lab.check(&format!("check_vm {LAB} {line}")));
+    support::expect_all(states, |line| lab.check_as_nobody(&format!("check_vm {LAB} {line}")));
     let running = as_nobody(&lab, &format!("vm-running {LAB}"));
     assert_eq!(metric(&running, "state"), Some(1.0));
     assert_eq!(metric(&running, "memory"), Some(f64::from(64 << 20)));
@@ -199,6 +187,19 @@ fn a_hung_libvirt_is_critical() {
     assert!(said.took < Duration::from_secs(3), "{said:?}");
     lab.sh("kill -CONT $(cat /run/libvirtd.pid)");
     expect_all(&lab, &[("vm-running --uri test:///run/node.xml", 0, &[])]);
+}
+
+#[test]
+fn a_hung_libvirt_is_found_behind_a_socket_that_systemd_made() {
+    let lab = up("vm-activated");
+    stop_libvirtd(&lab, "TERM");
+    lab.sh("/run/start-activated");
+    let line = format!("vm-running {LAB}");
+    expect(&as_nobody(&lab, &line), "started by the question", 0, &[]);
+    lab.sh("kill -STOP $(cat /run/libvirtd.pid)");
+    let said = as_nobody(&lab, &format!("{line} -t 4"));
+    expect(&said, "stopped", 2, &["stopped"]);
+    assert!(json(&said)["summary"].to_string().contains("libvirtd (pid "), "{said:?}");
 }
 
 #[test]

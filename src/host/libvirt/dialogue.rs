@@ -366,6 +366,27 @@ mod tests {
         assert_eq!((domain.state, domain.figures), (State::Running, None));
     }
 
+    /// The message of a reply.
+    fn reply(procedure: u32, serial: u32, failed: u32, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(28 + body.len()).expect("short");
+        let words = [length, 0x2000_8086, 1, procedure, 1, serial, failed];
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        bytes.extend(body);
+        bytes
+    }
+
+    #[test]
+    fn a_driver_without_figures_has_a_state() {
+        let whole = fixture("running.bin");
+        // The error of `absent.bin`, with the number of `VIR_ERR_NO_SUPPORT`.
+        let mut error = fixture("absent.bin")[92..176].to_vec();
+        error[3] = 3;
+        let before = &whole[..whole.len() - 88];
+        let said = [before, &reply(16, 4, 1, &error), &reply(2, 5, 0, &[])].concat();
+        let (name, id) = ("vm-running".to_owned(), Some(1));
+        assert_eq!(state("vm-running", &said), (name, id, State::Running, "unknown"));
+    }
+
     fn wants_more(heard: &Heard) -> bool {
         matches!(heard, Heard::More | Heard::Reply(_))
     }
@@ -397,13 +418,6 @@ mod tests {
 
     #[test]
     fn replies_too_short_for_their_fields_are_nonsense() {
-        let reply = |procedure: u32, serial: u32, failed: u32, body: &[u8]| {
-            let length = u32::try_from(28 + body.len()).expect("short");
-            let words = [length, 0x2000_8086, 1, procedure, 1, serial, failed];
-            let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-            bytes.extend(body);
-            bytes
-        };
         let open = [reply(66, 0, 0, &[0; 4]), reply(1, 1, 0, &[])].concat();
         let domain = fixture("running.bin")[64..128].to_vec();
         for (bytes, what) in [

@@ -193,10 +193,12 @@ impl Host {
     }
 }
 
-/// The daemon behind a socket: who listens, or where systemd does, who locks the pid file.
+/// The daemon behind a socket: who locks the pid file, else who made the socket listen; with socket
+/// activation that was systemd.
 fn daemon_behind(socket: &Path, listener: Option<i32>) -> Option<Process> {
-    let pid = listener.filter(|pid| *pid > 1).or_else(|| locker(&pid_file_of_daemon(socket)?))?;
-    process::look_at(&[pid], Depth::State).remove(&pid)
+    let pid = pid_file_of_daemon(socket).and_then(|file| locker(&file)).or(listener)?;
+    let process = process::look_at(&[pid], Depth::State).remove(&pid)?;
+    Some(process).filter(|process| process.name.contains("virt"))
 }
 
 /// `/run/libvirt/libvirt-sock-ro` is of the daemon that locks `/run/libvirtd.pid`, and
@@ -277,6 +279,7 @@ impl fmt::Display for Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
 
     #[test]
     fn a_uuid_is_written_one_way_and_read_in_any_case() {
@@ -308,6 +311,33 @@ mod tests {
         assert_eq!(pid_file_of_daemon(Path::new("/socket")), None);
     }
 
+    /// As with an old libvirt whose QEMU hangs: it asks QEMU for the memory, not for the state.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the other side of the conversation")]
+    fn figures_that_stay_out_are_not_waited_for() {
+        let dir = std::env::temp_dir();
+        let socket = dir.join(format!("calipso-libvirt-{}", std::process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/libvirt/running.bin");
+        let said = std::fs::read(fixture).expect("a fixture");
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("the check");
+            // All but the figures and the close; then silence until the check hangs up.
+            client.write_all(&said[..said.len() - 88]).expect("room");
+            while client.read(&mut [0; 512]).is_ok_and(|length| length > 0) {}
+        });
+        let start = Instant::now();
+        let host = Host::new(start + Duration::from_secs(20), |_| {});
+        let uri = "test:///run/node.xml".parse().expect("a URI");
+        let place = Place { uri, socket: Some(socket.clone()) };
+        let asked = host.domain(&place, &"vm-running".parse().expect("a name"));
+        server.join().expect("it ends");
+        std::fs::remove_file(&socket).expect("our own");
+        assert!(start.elapsed() < PATIENCE + Duration::from_secs(5), "{:?}", start.elapsed());
+        let Ok(Answer::Domain(domain)) = asked.answer else { panic!("{asked:?}") };
+        assert_eq!((domain.state, domain.figures), (State::Running, None));
+    }
+
     /// A shell that looks like the QEMU that libvirt 9.0 starts: `qemu-system-x86` for the kernel,
     /// its UUID among many arguments.
     #[test]
@@ -318,11 +348,16 @@ mod tests {
         std::os::unix::fs::symlink("/bin/sh", &program).expect("a name for the shell");
         let uuid: Uuid = "bbbbbbbb-abcd-4000-8000-000000000001".parse().expect("a UUID");
         let other: Uuid = "cccccccc-abcd-4000-8000-000000000001".parse().expect("a UUID");
+        let script = "echo ready; read line";
         let mut child = std::process::Command::new(&program)
-            .args(["-c", "read line", "-name", "guest=vm1", "-uuid", &uuid.to_string(), "-display"])
+            .args(["-c", script, "-name", "guest=vm1", "-uuid", &uuid.to_string(), "-display"])
             .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .expect("it starts");
+        // A child that was just started may still have the name of its parent.
+        let mut ready = [0; 6];
+        child.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("it is ready");
         let found = (emulator_of(&uuid), emulator_of(&other));
         drop(child.stdin.take());
         child.wait().expect("it ends");

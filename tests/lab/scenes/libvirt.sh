@@ -4,7 +4,9 @@
 scene() {
   quarters
   nodes > /run/node.xml
-  starter > /run/start-libvirtd; chmod 755 /run/start-libvirtd
+  starter > /run/start-libvirtd
+  activator > /run/start-activated
+  chmod 755 /run/start-libvirtd /run/start-activated
   /run/start-libvirtd
 }
 
@@ -37,6 +39,33 @@ log_outputs = "3:file:$(readlink /run/libvirtd.log)"
 CONF
 libvirtd --daemon --config /run/libvirtd.conf --pid-file /run/libvirtd.pid > /dev/null 2>&1 < /dev/null
 until [ -S /run/libvirt/libvirt-sock-ro ]; do sleep 0.02; done
+EOF
+}
+
+# start-activated: what systemd does. It makes the sockets listen, hands them to the daemon, and lives
+# on; returns when one can ask.
+activator() {
+  cat << 'EOF'
+#!/bin/bash
+set -eu
+perl -MSocket -MPOSIX -e '
+  my @names = qw(libvirt-sock libvirt-sock-ro);
+  for my $n (0, 1) {
+    my $path = "/run/libvirt/$names[$n]";
+    unlink $path;
+    socket(my $made, AF_UNIX, SOCK_STREAM, 0) or die;
+    bind($made, pack_sockaddr_un($path)) or die; listen($made, 30) or die; chmod 0777, $path;
+    dup2(fileno($made), 10 + $n);
+  }
+  open(my $ready, ">", "/run/activated") or die;
+  if (!fork) {
+    dup2(10 + $_, 3 + $_) for 0, 1;
+    @ENV{qw(LISTEN_PID LISTEN_FDS LISTEN_FDNAMES)} = ($$, 2, "libvirtd.socket:libvirtd-ro.socket");
+    exec qw(libvirtd --config /run/libvirtd.conf --pid-file /run/libvirtd.pid);
+  }
+  pause' > /dev/null 2>&1 < /dev/null &
+for try in {1..500}; do [ ! -e /run/activated ] || exit 0; sleep 0.02; done
+exit 1
 EOF
 }
 
