@@ -12,6 +12,7 @@ pub mod ovs_port;
 pub mod pnic_ovs;
 pub mod vconnector;
 pub mod vedge_ovs;
+pub mod vm;
 pub mod vnic_vconnector;
 pub mod vservice;
 
