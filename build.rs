@@ -22,7 +22,8 @@ fn main() {
         .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
         .collect();
     files.sort();
-    let code: String = files.iter().map(|path| module(&read(path))).collect();
+    let mut code: String = files.iter().map(|path| module(&read(path))).collect();
+    code += &sources(&files);
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("manifest.rs"), code).expect("OUT_DIR can be written");
 }
@@ -31,7 +32,18 @@ fn read(path: &Path) -> Entry {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let entry: Entry = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(&*entry.name), "file name and name");
+    assert!(entry.binary.is_none(), "{}: what is shipped is called like its entry", entry.name);
     entry
+}
+
+/// The text of every entry: what overrides of operators are laid over.
+fn sources(files: &[std::path::PathBuf]) -> String {
+    let top = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    let list = files.iter().map(|path| {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("an ASCII name");
+        format!("({name:?}, include_str!({:?})),", Path::new(&top).join(path))
+    });
+    format!("pub static SOURCES: &[(&str, &str)] = &[{}];\n", list.collect::<String>())
 }
 
 /// The module of one check: `SPEC`, `code::X`, `metric::X`, `fact::X`.

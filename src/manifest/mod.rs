@@ -1,5 +1,7 @@
-//! What `checks-manifest/` says, as Rust: made by the build script, one module per check.
+//! What `checks-manifest/` says, as Rust: made by the build script, one module per check; and the
+//! whole list as data, with what operators say otherwise.
 
+pub mod book;
 pub mod schema;
 
 mod generated {
