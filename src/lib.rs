@@ -8,3 +8,4 @@ pub mod checks;
 pub mod host;
 pub mod manifest;
 pub mod plugin;
+pub mod provision;
