@@ -15,6 +15,7 @@ pub mod tree;
 
 use crate::manifest::book::{Book, OVERRIDES};
 use crate::plugin::text::{count, line};
+use crate::plugin::watchdog;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use emit::{Programs, Tree};
@@ -120,6 +121,11 @@ enum End {
 
 /// The whole `main` of `calipso-provision`.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        let said = line(&info.to_string());
+        writeln!(std::io::stderr(), "calipso-provision: internal error: {said}").ok();
+        watchdog::exit_now(End::Nothing as u8);
+    }));
     let mut out = String::new();
     let mut err = String::new();
     let end = match Cli::try_parse_from(argv) {

@@ -50,7 +50,7 @@ fn host_and_services(
     let client = quoted(&host.client);
     let mut text = format!(
         "object Host {client} {{\n  address = {}\n  check_command = \"cluster-zone\"\n  \
-         vars.calipso_environment = {}\n}}\n\n",
+         zone = ZoneName\n  vars.calipso_environment = {}\n}}\n\n",
         quoted(&host.address),
         quoted(environment)
     );
@@ -68,7 +68,8 @@ fn host_and_services(
         let timeout = timeout.map(|t| format!("  check_timeout = {t}\n")).unwrap_or_default();
         write!(
             text,
-            "object Service {} {{\n  host_name = {client}\n  check_command = {}\n  \
+            "object Service {} {{\n  host_name = {client}\n  zone = ZoneName\n  \
+             check_command = {}\n  \
              command_endpoint = {client}\n  check_interval = {interval}\n  \
              retry_interval = {interval}\n  max_check_attempts = 1\n{timeout}  \
              vars.calipso_args = [ {} ]\n  vars.calipso_object_type = {}\n  \

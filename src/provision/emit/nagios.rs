@@ -10,7 +10,9 @@ use std::fmt::Write as _;
 /// What NRPE reads of a line (MAX_INPUT_BUFFER of its common.h, with its end).
 const NRPE_LINE: usize = 2047;
 
-/// Host check: NRPE itself answers. Times are in units of Nagios' interval_length, 60 s.
+/// The host is up when NRPE answers. Who wants to be told joins the contact group from a contact of
+/// the site's own (`contactgroups calipso`); the one here is only there because Nagios wants one.
+/// Times are in units of Nagios' interval_length, 60 s.
 const COMMON: &str = "\
 define command {
     command_name    calipso_nrpe_alive
@@ -22,19 +24,60 @@ define command {
     command_line    $USER1$/check_nrpe -H $HOSTADDRESS$ -t $ARG2$ -c $ARG1$
 }
 
+define command {
+    command_name    calipso_tell_nobody
+    command_line    /bin/true
+}
+
+define timeperiod {
+    timeperiod_name    calipso-always
+    alias              Always
+    sunday             00:00-24:00
+    monday             00:00-24:00
+    tuesday            00:00-24:00
+    wednesday          00:00-24:00
+    thursday           00:00-24:00
+    friday             00:00-24:00
+    saturday           00:00-24:00
+}
+
+define contact {
+    contact_name                     calipso-nobody
+    host_notifications_enabled       0
+    service_notifications_enabled    0
+    host_notification_period         calipso-always
+    service_notification_period      calipso-always
+    host_notification_options        n
+    service_notification_options     n
+    host_notification_commands       calipso_tell_nobody
+    service_notification_commands    calipso_tell_nobody
+}
+
+define contactgroup {
+    contactgroup_name    calipso
+    alias                Calipso
+    members              calipso-nobody
+}
+
 define host {
-    name                    calipso-host
-    register                0
-    check_command           calipso_nrpe_alive
-    max_check_attempts      3
-    check_interval          1
-    retry_interval          1
+    name                   calipso-host
+    register               0
+    check_command          calipso_nrpe_alive
+    max_check_attempts     3
+    check_interval         1
+    retry_interval         1
+    check_period           calipso-always
+    notification_period    calipso-always
+    contact_groups         calipso
 }
 
 define service {
-    name                    calipso-service
-    register                0
-    max_check_attempts      1
+    name                   calipso-service
+    register               0
+    max_check_attempts     1
+    check_period           calipso-always
+    notification_period    calipso-always
+    contact_groups         calipso
 }
 ";
 
