@@ -8,7 +8,6 @@
 
 mod support;
 
-use calipso_checks::host::mac::Mac;
 use calipso_checks::host::netlink::Route;
 use std::time::Duration;
 use support::{Lab, Said, run};
@@ -416,10 +415,4 @@ fn a_bridge_that_keeps_addresses_per_vlan_is_asked_for_each() {
     );
     let said = lab.check("check_vnic_vconnector br-vlan fa:16:3e:00:00:04");
     assert!(said.first_line().contains("behind tap-04 in VLAN 100"), "{said:?}");
-}
-
-#[test]
-fn an_address_is_an_address() {
-    let mac: Mac = "FA-16-3E-00-00-01".parse().expect("an address");
-    assert_eq!(mac.of_tap().to_string(), "fe:16:3e:00:00:01");
 }

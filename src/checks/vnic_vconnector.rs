@@ -264,7 +264,8 @@ impl Plug {
         if in_ovs {
             Some(format!("its peer {} is plugged into Open vSwitch", peer.name))
         } else {
-            peer.master.map(|_| format!("its peer {} is plugged into another bridge", peer.name))
+            let kind = peer.master_kind.as_deref().unwrap_or("device");
+            peer.master.map(|_| format!("its peer {} is plugged into another {kind}", peer.name))
         }
     }
 
