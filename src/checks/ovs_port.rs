@@ -183,6 +183,7 @@ fn subjects<'t>(report: &mut Report, tables: &'t Tables, args: &'t Args) -> Vec<
             }
             all
         }
+        // All, or nothing that the arguments of this check can ask for.
         _ => {
             let on_bridge = |s: &Subject| {
                 args.bridge.as_ref().is_none_or(|b| s.bridge.is_some_and(|on| on.name == *b))
