@@ -72,13 +72,14 @@ fn wrong_usage_is_one_line_and_unknown() {
     let bad: &[&[&str]] = &[
         &["--nosuchflag"],
         &["-w", "abc"],
-        &["-w", "1e3"],
-        &["-w", ""],
-        &["-w", "nosuchmetric=1"],
-        &["-c", "10:5"],
-        &["-t", "0"],
-        &["-t", "-1"],
-        &["-t", "soon"],
+        &["--warning", "abc"],
+        &["--warning", "1e3"],
+        &["--warning", ""],
+        &["--warning", "nosuchmetric=1"],
+        &["--critical", "10:5"],
+        &["--timeout", "0"],
+        &["--timeout", "-1"],
+        &["--timeout", "soon"],
         &["--as", "nosuchcode=ok"],
         &["--as", "timeout=fine"],
         &["--expect", "nosuchfact=1"],
@@ -99,7 +100,7 @@ fn wrong_usage_is_one_line_and_unknown() {
 #[test]
 fn a_receiver_that_knows_no_unknown_gets_none() {
     for entry in entries() {
-        for bad in ["--bogus", "-wabc"] {
+        for bad in ["--bogus", "--warning=abc"] {
             let mut command = call(&entry);
             command.args(&entry.example).args([bad, "--unknown-as", "critical"]);
             let said = run(command.arg("--output-format=json"));
@@ -277,7 +278,7 @@ fn the_deadline_holds_whatever_the_daemon_does() {
         let rundir = Rundir::new(&format!("{manner:?}"), manner);
         for entry in entries() {
             let mut command = call(&entry);
-            command.args(example_in(&entry, &rundir.dir.0)).args(["-t", "0.7"]);
+            command.args(example_in(&entry, &rundir.dir.0)).args(["--timeout", "0.7"]);
             let said = run(&mut command);
             assert!(said.took < LIMIT + SLACK, "{} {manner:?}: {said:?}", entry.name);
             let expected = exit_without_answer(&entry, exit);
@@ -352,7 +353,7 @@ fn a_reader_that_does_not_read_does_not_keep_a_check() {
         let start = Instant::now();
         let mut child = call(&entry)
             .args(&entry.example)
-            .args(["-t", "0.5"])
+            .args(["--timeout", "0.5"])
             .stdout(Stdio::from(writer))
             .spawn()
             .expect("it starts");
