@@ -8,6 +8,7 @@ pub mod pnic_ovs;
 pub mod vedge_ovs;
 
 use crate::host::{Host, Trouble, Why};
+use crate::plugin::args::DEADLINE;
 use crate::plugin::entry::{self, Probe};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
@@ -17,7 +18,7 @@ use clap::Args;
 use std::fmt::Debug;
 use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One check.
 pub trait Check {
@@ -28,6 +29,10 @@ pub trait Check {
     /// What it asks the host for.
     type Facts;
 
+    /// The deadline where `--timeout` says none.
+    fn deadline(_args: &Self::Args) -> Duration {
+        DEADLINE
+    }
     /// Asks the host, and only that.
     fn gather(args: &Self::Args, host: &Host) -> Self::Facts;
     /// Judges facts: no I/O, no clock, no environment.
@@ -50,6 +55,10 @@ impl<C: Check> Probe for Call<C> {
     fn object_set(args: &C::Args) -> String {
         let netns = std::fs::metadata("/proc/self/ns/net").map_or(0, |netns| netns.ino());
         format!("{args:?} {netns} {:?}", std::env::var_os("OVS_RUNDIR"))
+    }
+
+    fn deadline(args: &C::Args) -> Duration {
+        C::deadline(args)
     }
 
     fn look(args: &C::Args, until: Instant, past: &Past) -> Report {

@@ -9,13 +9,16 @@ use clap::{Arg, Args, Command};
 use std::ffi::OsString;
 use std::time::Duration;
 
+/// The deadline of a run that says nothing else.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
 /// The options that every check has.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every check")]
 pub struct Common {
-    /// Seconds for the whole run
-    #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
+    /// Seconds for the whole run [default: 10]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
     /// WARNING where the metric is outside RANGE; repeatable
     #[arg(short, long, value_name = "[METRIC=]RANGE", allow_hyphen_values = true)]
     pub warning: Vec<Limit>,
@@ -56,7 +59,10 @@ pub struct Common {
 }
 
 /// A positive number of seconds, fractions allowed.
-fn seconds(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What to write instead.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     const DAY: f64 = 86_400.0;
     match decimal(text) {
         Some(s) if (0.001..=DAY).contains(&s) => Ok(Duration::from_secs_f64(s)),
@@ -205,7 +211,10 @@ mod tests {
 
     #[test]
     fn a_letter_belongs_to_the_check_that_takes_it() {
-        assert_eq!((letter::<Plain>("timeout"), letter::<Plain>("warning")), (Some('t'), Some('w')));
+        assert_eq!(
+            (letter::<Plain>("timeout"), letter::<Plain>("warning")),
+            (Some('t'), Some('w'))
+        );
         assert_eq!((letter::<Old>("timeout"), letter::<Old>("warning")), (None, Some('w')));
         command::<Old>(&SPEC).debug_assert();
         let line = ["check", "-t", "192.0.2.1", "--timeout", "3", "-w", "1"];

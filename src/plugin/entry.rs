@@ -28,6 +28,8 @@ pub trait Probe {
 
     /// What tells the objects of this call from those of any other, for what is remembered.
     fn object_set(args: &Self::Args) -> String;
+    /// The deadline where `--timeout` says none.
+    fn deadline(args: &Self::Args) -> Duration;
     /// Looks at the object, until a moment at the latest, and says what was found.
     fn look(args: &Self::Args, until: Instant, past: &Past) -> Report;
 }
@@ -61,18 +63,19 @@ fn call<P: Probe>(argv: &[OsString], start: Instant) -> Result<(Verdict, Style, 
     let usage = |error: clap::Error| parse_stop(P::SPEC, &error, argv);
     let common = Common::from_arg_matches(&matches).map_err(usage)?;
     let own = P::Args::from_arg_matches(&matches).map_err(usage)?;
+    let limit = common.timeout.unwrap_or_else(|| P::deadline(&own));
     let style = Style {
         format: common.output_format,
         verbose: common.verbose > 0,
         max_output: common.max_output,
         now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
     };
-    let rules = rules(P::SPEC, &common)
+    let rules = rules(P::SPEC, &common, limit)
         .map_err(|why| usage_stop(P::SPEC, why, common.unknown_as, style))?;
-    arm_watchdog(P::SPEC, &common, style).map_err(|e| {
+    arm_watchdog(P::SPEC, &common, limit, style).map_err(|e| {
         Stop::from(&single(P::SPEC, &code::INTERNAL, format!("no timer: {e}"), &common), style)
     })?;
-    let until = start + common.timeout;
+    let until = start + limit;
     let report = look::<P>(&own, &common, &rules, until);
     Ok((Verdict::of(P::SPEC, report, &rules), style, until))
 }
@@ -124,8 +127,8 @@ fn wait(pause: Duration) {
     poll(&mut [], timeout).ok();
 }
 
-fn rules(spec: &'static Spec, common: &Common) -> Result<Rules, String> {
-    if common.sample.is_some_and(|pause| pause >= common.timeout) {
+fn rules(spec: &'static Spec, common: &Common, limit: Duration) -> Result<Rules, String> {
+    if common.sample.is_some_and(|pause| pause >= limit) {
         return Err("--sample must be shorter than --timeout".to_owned());
     }
     Rules::new(
@@ -149,12 +152,16 @@ fn single(
     Verdict::single(spec, code, text, &rules)
 }
 
-fn arm_watchdog(spec: &'static Spec, common: &Common, style: Style) -> nix::Result<()> {
-    let limit = common.timeout;
+fn arm_watchdog(
+    spec: &'static Spec,
+    common: &Common,
+    limit: Duration,
+    style: Style,
+) -> nix::Result<()> {
     let common = common.clone();
     let compose = move |what: &str| {
         let what = crate::plugin::text::cut(what.to_owned(), 180);
-        let text = format!("no verdict: still waiting for {what} (deadline {:?})", common.timeout);
+        let text = format!("no verdict: still waiting for {what} (deadline {limit:?})");
         let verdict = single(spec, &code::TIMEOUT, text, &common);
         LastWords { text: format::render(&verdict, style).into_bytes(), exit: verdict.exit }
     };
