@@ -75,6 +75,7 @@ fn wrong_usage_is_one_line_and_unknown() {
         &["--warning", "abc"],
         &["--warning", "1e3"],
         &["--warning", ""],
+        &["--warning", "1/2"],
         &["--warning", "nosuchmetric=1"],
         &["--critical", "10:5"],
         &["--timeout", "0"],

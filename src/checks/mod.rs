@@ -10,9 +10,11 @@ pub mod vedge_ovs;
 use crate::host::{Host, Trouble, Why};
 use crate::plugin::args::DEADLINE;
 use crate::plugin::entry::{self, Probe};
+use crate::plugin::limit::Limit;
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, Spec};
+use crate::plugin::status::Status;
 use crate::plugin::{code, watchdog};
 use clap::Args;
 use std::fmt::Debug;
@@ -32,6 +34,13 @@ pub trait Check {
     /// The deadline where `--timeout` says none.
     fn deadline(_args: &Self::Args) -> Duration {
         DEADLINE
+    }
+    /// Takes a limit in the check's own notation; most have none.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn own_limit(_args: &mut Self::Args, _status: Status, text: &str) -> Result<(), String> {
+        text.parse::<Limit>().map(drop)
     }
     /// Asks the host, and only that.
     fn gather(args: &Self::Args, host: &Host) -> Self::Facts;
@@ -59,6 +68,10 @@ impl<C: Check> Probe for Call<C> {
 
     fn deadline(args: &C::Args) -> Duration {
         C::deadline(args)
+    }
+
+    fn own_limit(args: &mut C::Args, status: Status, text: &str) -> Result<(), String> {
+        C::own_limit(args, status, text)
     }
 
     fn look(args: &C::Args, until: Instant, past: &Past) -> Report {

@@ -2,7 +2,7 @@
 
 use crate::plugin::code;
 use crate::plugin::format::Format;
-use crate::plugin::limit::{Expectation, Limit, RANGE_RULE, Remap, decimal};
+use crate::plugin::limit::{Expectation, RANGE_RULE, Remap, Written, decimal};
 use crate::plugin::spec::{Kind, Spec};
 use crate::plugin::status::Status;
 use clap::{Arg, Args, Command};
@@ -21,10 +21,10 @@ pub struct Common {
     pub timeout: Option<Duration>,
     /// WARNING where the metric is outside RANGE; repeatable
     #[arg(short, long, value_name = "[METRIC=]RANGE", allow_hyphen_values = true)]
-    pub warning: Vec<Limit>,
+    pub warning: Vec<Written>,
     /// CRITICAL where the metric is outside RANGE; repeatable
     #[arg(short, long, value_name = "[METRIC=]RANGE", allow_hyphen_values = true)]
-    pub critical: Vec<Limit>,
+    pub critical: Vec<Written>,
     /// CRITICAL where the fact is none of these; repeatable
     #[arg(long, value_name = "FACT=VALUE[,VALUE]")]
     pub expect: Vec<Expectation>,
