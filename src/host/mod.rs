@@ -2,9 +2,11 @@
 //! errors that say what was asked of whom. Knows no check and no exit code.
 
 pub mod link;
+pub mod names;
 pub mod ovs;
 pub mod ovsdb;
 pub mod pidfile;
+pub mod ping;
 pub mod process;
 pub mod talk;
 pub mod trouble;
