@@ -4,6 +4,8 @@
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
+pub mod path;
+pub mod ping;
 pub mod pnic_ovs;
 pub mod vedge_ovs;
 

@@ -83,6 +83,23 @@ pub struct Echoes {
     pub stopped: Option<Stop>,
 }
 
+impl Echoes {
+    /// Nothing yet.
+    pub const fn none(target: SocketAddr) -> Self {
+        Self {
+            target,
+            sent: 0,
+            round_trips: Vec::new(),
+            late: 0,
+            duplicates: 0,
+            corrupted: 0,
+            reordered: 0,
+            refusals: Vec::new(),
+            stopped: None,
+        }
+    }
+}
+
 /// Why requests were not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
@@ -111,7 +128,12 @@ pub struct Pinged {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoPing {
     /// Neither kind of socket is allowed.
-    Forbidden,
+    Forbidden {
+        /// The caller's group.
+        group: u32,
+        /// The groups that may have datagram sockets, as the kernel writes them: `1 0` is none.
+        allowed: Option<String>,
+    },
     /// The source is not on this host.
     NoSource(Source),
     /// The source's address is of the other family than the target's.
@@ -355,7 +377,12 @@ fn opened(v6: bool, plan: &Plan, mark: u64) -> Result<(IcmpSocket, Template), No
     let setup = Setup { source, device, dont_fragment: plan.dont_fragment, dscp: plan.dscp, id };
     let socket =
         IcmpSocket::open(v6, &setup, plan.size).map_err(|no| match (no, &plan.source) {
-            (NoSocket::Forbidden, _) => NoPing::Forbidden,
+            (NoSocket::Forbidden, _) => {
+                let allowed = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").ok();
+                let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+                let group = nix::unistd::getegid().as_raw();
+                NoPing::Forbidden { group, allowed: allowed.map(words) }
+            }
             (NoSocket::NoSource(_), Some(source)) => NoPing::NoSource(source.clone()),
             (NoSocket::NoSource(e) | NoSocket::Failed(e), _) => NoPing::Trouble(Trouble {
                 whom: "the kernel (ICMP socket)".into(),
@@ -375,17 +402,7 @@ impl Aim {
             to: SockaddrStorage::from(target),
             requests: vec![Request::Unsent; usize::from(plan.count)],
             highest_answered: 0,
-            echoes: Echoes {
-                target,
-                sent: 0,
-                round_trips: Vec::new(),
-                late: 0,
-                duplicates: 0,
-                corrupted: 0,
-                reordered: 0,
-                refusals: Vec::new(),
-                stopped: None,
-            },
+            echoes: Echoes::none(target),
         }
     }
 
