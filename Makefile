@@ -4,7 +4,7 @@
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 CHECKS := $(patsubst checks-manifest/%.toml,%,$(wildcard checks-manifest/*.toml))
 LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:iproute2 \
-	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file
+	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file setcap:libcap2-bin
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
 .PHONY: build demo test lint unit lab bench clean
@@ -32,7 +32,7 @@ unit:
 
 lab: build
 	tests/lab/need $(LAB_TOOLS)
-	cargo test --target $(TARGET) --test lab --test contract --test product
+	cargo test --target $(TARGET) --test lab --test ping --test contract --test product
 
 ## cost against an empty static program, as ratios
 bench: build

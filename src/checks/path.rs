@@ -36,10 +36,10 @@ pub struct PathArgs {
     /// Class of the packets: 0 to 63, ef, cs1, af41
     #[arg(long, value_name = "CLASS", value_parser = dscp)]
     pub dscp: Option<u8>,
-    /// WARNING at more loss, or at this average or maximum; also --warning
+    /// WARNING limits, times in ms; also as --warning
     #[arg(short = 'W', value_name = "LOSS%/AVG/MAX", default_value = "1%/300/600")]
     pub warning_path: Triple,
-    /// CRITICAL likewise; times in ms; also --critical
+    /// CRITICAL limits; also as --critical
     #[arg(short = 'C', value_name = "LOSS%/AVG/MAX", default_value = "10%/1000/2000")]
     pub critical_path: Triple,
 }
@@ -87,7 +87,7 @@ impl FromStr for Pattern {
             let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
             pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>()
         };
-        let digits = text.len() % 2 == 0 && text.bytes().all(|c| c.is_ascii_hexdigit());
+        let digits = text.len().is_multiple_of(2) && text.bytes().all(|c| c.is_ascii_hexdigit());
         let bytes = if digits { hex().unwrap_or_default() } else { text.into() };
         let good = |c: char| c.is_ascii_alphanumeric() || "_.:@+,=%-".contains(c);
         match (1..=LONGEST).contains(&bytes.len()) && text.chars().all(good) {

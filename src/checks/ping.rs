@@ -2,10 +2,10 @@
 
 use crate::checks::Check;
 use crate::checks::path::{self, Fault, PathArgs, PathCodes, Times, ms};
-use crate::host::Host;
 use crate::host::link::DeviceName;
 use crate::host::names::{Family, HostName, NoAddress, Resolved};
 use crate::host::ping::{Echoes, NoPing, Pinged, Source};
+use crate::host::{Host, Why};
 use crate::manifest::check_ping::{SPEC, code, fact, metric};
 use crate::plugin;
 use crate::plugin::args::DEADLINE;
@@ -13,7 +13,6 @@ use crate::plugin::past::Past;
 use crate::plugin::report::{Finding, Report};
 use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
-use crate::plugin::text::span;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -119,8 +118,7 @@ fn no_address(no: &NoAddress) -> Fault {
             Fault::new(code::NO_ADDRESS, format!("the name has no address, says {by}"))
         }
         NoAddress::Silent(servers, after) => {
-            let after = span(after.as_secs());
-            let text = format!("no address: DNS server {servers} did not answer within {after}");
+            let text = format!("no address: DNS server {servers}: {}", Why::Silent(*after));
             Fault::new(&plugin::code::TIMEOUT, text)
         }
         NoAddress::NoDevice(device) => {
@@ -219,5 +217,172 @@ fn measure(report: &mut Report, name: &str, echoes: &Echoes) {
         (metric::REORDERED, echoes.reordered),
     ] {
         report.measure_of(name, spec, f64::from(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Trouble;
+    use crate::host::ping::{Refusal, Stop, Unreachable};
+    use crate::plugin::verdict::{Rules, Verdict};
+    use clap::{Args as _, FromArgMatches};
+
+    fn args(line: &str) -> Args {
+        let words = ["check_ping", "-t", "192.0.2.1"].into_iter().chain(line.split_whitespace());
+        let command = Args::augment_args(clap::Command::new("check_ping"));
+        let matches = command.try_get_matches_from(words).expect("a command line");
+        Args::from_arg_matches(&matches).expect("arguments")
+    }
+
+    /// Five packets sent, answered after these milliseconds.
+    fn echoes(times: &[u64]) -> Echoes {
+        let mut echoes = Echoes::none("192.0.2.1:0".parse().expect("an address"));
+        echoes.sent = 5;
+        echoes.round_trips = times.iter().map(|ms| Duration::from_millis(*ms)).collect();
+        echoes
+    }
+
+    fn judged(echoes: Echoes, line: &str) -> (String, Vec<&'static str>) {
+        let resolved = Resolved { address: echoes.target, by: None };
+        let pinged = Pinged { echoes: vec![echoes], raw: false };
+        said(&Ok((resolved, Ok(pinged))), line)
+    }
+
+    fn said(facts: &Facts, line: &str) -> (String, Vec<&'static str>) {
+        let report = Ping::judge(facts, &args(line), &Past::default());
+        let codes = report.findings.iter().map(|f| f.code.name).collect();
+        (Verdict::of(&SPEC, report, &Rules::default()).first_line(), codes)
+    }
+
+    #[test]
+    fn loss_counts_above_its_limit_and_times_at_theirs() {
+        let cases: [(&[u64], &str, &str, &[&str]); 9] = [
+            (
+                &[1, 2, 3, 4, 5],
+                "",
+                "OK: 192.0.2.1 answers: 5 of 5 packets back, average 3 ms, longest 5 ms",
+                &[],
+            ),
+            (&[1; 4], "", "CRITICAL: 192.0.2.1: 1 of 5 packets lost (20 %, limit 10 %)", &["loss"]),
+            (
+                &[1; 4],
+                "-C 20%/9/9",
+                "WARNING: 192.0.2.1: 1 of 5 packets lost (20 %, limit 1 %)",
+                &["loss"],
+            ),
+            (
+                &[1; 4],
+                "-C 20%/9/9 -W 20/9/9",
+                "OK: 192.0.2.1 answers: 4 of 5 packets back, average 1 ms, longest 1 ms",
+                &[],
+            ),
+            (
+                &[1; 4],
+                "-C 19.9/9/9 -W 20/9/9",
+                "CRITICAL: 192.0.2.1: 1 of 5 packets lost (20 %, limit 19.9 %)",
+                &["loss"],
+            ),
+            (
+                &[9; 5],
+                "-W 1%/9/10",
+                "WARNING: 192.0.2.1: average round trip 9 ms (limit 9 ms)",
+                &["slow"],
+            ),
+            (
+                &[9; 5],
+                "-W 1%/9.001/9.001",
+                "OK: 192.0.2.1 answers: 5 of 5 packets back, average 9 ms, longest 9 ms",
+                &[],
+            ),
+            (
+                &[1, 1, 1, 1, 9],
+                "-C 1%/5/9ms",
+                "CRITICAL: 192.0.2.1: longest round trip 9 ms (limit 9 ms)",
+                &["slow"],
+            ),
+            (
+                &[],
+                "-C 100%/1/1",
+                "CRITICAL: 192.0.2.1: no reply: all 5 packets lost",
+                &["no-reply"],
+            ),
+        ];
+        for (times, line, first, codes) in cases {
+            let said = judged(echoes(times), line);
+            assert_eq!(said, (format!("CheckPing {first}"), codes.to_vec()), "{times:?} {line}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_lost_packets_is_told() {
+        let refused = |by: Option<&str>, why| {
+            let by = by.map(|by| by.parse().expect("an address"));
+            let mut echoes = echoes(&[]);
+            echoes.refusals = vec![(Refusal { by, why }, 5)];
+            judged(echoes, "").0
+        };
+        let start = "CheckPing CRITICAL: 192.0.2.1: no reply: all 5 packets lost; ";
+        let router = Some("192.0.2.9");
+        let said = Unreachable::Said("network unreachable");
+        assert_eq!(refused(router, said), format!("{start}192.0.2.9 says: network unreachable"));
+        let neighbour = refused(router, Unreachable::Neighbour);
+        assert_eq!(neighbour, format!("{start}192.0.2.9 says: host unreachable"));
+        let nobody = "nobody on the link has the address (no answer to ARP or ND)";
+        assert_eq!(refused(None, Unreachable::Neighbour), format!("{start}{nobody}"));
+        assert_eq!(
+            refused(router, Unreachable::TooBig(Some(1400))),
+            "CheckPing CRITICAL: 192.0.2.1: 256 bytes of data do not fit the path, the next MTU \
+             is 1400; 192.0.2.9 says: too big"
+        );
+        let mut late = echoes(&[1, 1, 1]);
+        late.late = 2;
+        assert!(judged(late, "").0.ends_with("lost (40 %, limit 10 %); 2 replies later than 5 s"));
+    }
+
+    #[test]
+    fn what_stopped_the_sending_is_the_finding() {
+        for (stop, code) in [
+            (Stop::NoRoute("network is unreachable".into()), "no-route"),
+            (Stop::Filtered, "filtered"),
+            (Stop::TooBig(Some(1500)), "too-big"),
+            (Stop::Deadline, "timeout"),
+            (Stop::Failed("no such device".into()), "unreadable"),
+        ] {
+            let mut echoes = echoes(&[1]);
+            echoes.stopped = Some(stop.clone());
+            assert_eq!(judged(echoes, "").1, [code], "{stop:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_address_or_a_socket_nothing_is_ok() {
+        let trouble = || Trouble { whom: "DNS server 192.0.2.53".into(), why: Why::Refused };
+        for (no, code) in [
+            (NoAddress::Unknown("DNS server 192.0.2.53".into()), "no-address"),
+            (NoAddress::Silent("192.0.2.53".into(), Duration::from_secs(3)), "timeout"),
+            (NoAddress::NoDevice("eth9".into()), "absent"),
+            (NoAddress::Trouble(trouble()), "unreadable"),
+        ] {
+            assert_eq!(said(&Err(no.clone()), "").1, [code], "{no:?}");
+        }
+        let device = "eth9".parse().expect("a name");
+        for (no, code) in [
+            (NoPing::Forbidden { group: 7, allowed: Some("1 0".into()) }, "forbidden"),
+            (NoPing::NoSource(Source::Device(device)), "absent"),
+            (NoPing::OtherFamily("::1".parse().expect("an address")), "usage"),
+            (NoPing::Trouble(trouble()), "unreadable"),
+        ] {
+            let resolved = Resolved { address: "192.0.2.1:0".parse().expect("one"), by: None };
+            assert_eq!(said(&Ok((resolved, Err(no.clone()))), "").1, [code], "{no:?}");
+        }
+    }
+
+    #[test]
+    fn the_deadline_leaves_time_for_all_packets() {
+        let seconds = |line: &str| Ping::deadline(&args(line)).as_secs_f64();
+        assert_eq!(seconds(""), 10.0);
+        assert_eq!(seconds("-c 10 -w 10"), 15.5);
+        assert_eq!(seconds("-c 3 -i 0.1 -w 9"), 10.2);
     }
 }

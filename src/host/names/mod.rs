@@ -208,7 +208,7 @@ impl Config {
                 }
                 Some("options") => {
                     let ndots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    config.ndots = ndots.last().unwrap_or(config.ndots);
+                    config.ndots = ndots.fold(config.ndots, |_, last| last);
                 }
                 _ => {}
             }

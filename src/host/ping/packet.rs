@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(&request[16..], b"-DNAOS-DNAOS");
         assert_eq!(checksum(&request), 0);
         assert_eq!(Template::new(true, 1, 0, b"a", 3).numbered(1)[..2], [128, 0]);
-        assert_eq!(checksum(&Template::new(false, 1, 0, b"abc", 3).numbered(1).to_vec()), 0);
+        assert_eq!(checksum(Template::new(false, 1, 0, b"abc", 3).numbered(1)), 0);
     }
 
     #[test]
