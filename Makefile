@@ -5,6 +5,7 @@ TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 CHECKS := $(patsubst checks-manifest/%.toml,%,$(wildcard checks-manifest/*.toml))
 LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:iproute2 \
 	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file setcap:libcap2-bin
+BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
 .PHONY: build demo test lint unit lab bench clean
@@ -34,9 +35,9 @@ lab: build
 	tests/lab/need $(LAB_TOOLS)
 	cargo test --target $(TARGET) --test lab --test ping --test contract --test product
 
-## cost against an empty static program, as ratios
+## cost against an empty static program and other programs, as ratios
 bench: build
-	tests/lab/need $(LAB_TOOLS)
+	tests/lab/need $(LAB_TOOLS) $(BENCH_TOOLS)
 	benches/run
 
 clean:
