@@ -4,7 +4,11 @@
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 CHECKS := $(patsubst checks-manifest/%.toml,%,$(wildcard checks-manifest/*.toml))
 LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:iproute2 \
-	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file setcap:libcap2-bin
+	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file \
+	setcap:libcap2-bin dnsmasq:dnsmasq-base haproxy:haproxy keepalived:keepalived radvd:radvd \
+	/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk \
+	'/usr/lib/*/dpdk/pmds-*/librte_mempool_ring.so*:^librte-mempool-ring[0-9]*$$' \
+	'/usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*:^librte-net-virtio[0-9]*$$'
 BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
@@ -33,7 +37,8 @@ unit:
 
 lab: build
 	tests/lab/need $(LAB_TOOLS)
-	cargo test --target $(TARGET) --test lab --test ping --test contract --test product
+	cargo test --target $(TARGET) --test lab --test ping --test vservice --test contract \
+		--test product
 
 ## cost against an empty static program and other programs, as ratios
 bench: build

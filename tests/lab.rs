@@ -8,26 +8,10 @@
 
 mod support;
 
-use support::Lab;
-
-/// What a check must say: its arguments, the exit code, and the codes of its findings.
-type Expect = (&'static str, i32, &'static [&'static str]);
+use support::{Expect, Lab};
 
 fn expect_all(lab: &Lab, table: &[Expect]) {
-    let wrong: Vec<String> = table
-        .iter()
-        .filter_map(|(line, exit, codes)| {
-            let said = lab.check(&format!("{line} --output-format json"));
-            let good = said.exit == Some(*exit) && said.codes() == *codes;
-            (!good).then(|| {
-                format!(
-                    "{line}: wanted {exit} {codes:?}, said {}",
-                    &said.out[..said.out.len().min(500)]
-                )
-            })
-        })
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    support::expect_all(table, |line| lab.check(line));
 }
 
 #[test]
@@ -131,6 +115,23 @@ fn every_state_of_a_port_has_its_verdict() {
     // A tunnel whose far end falls silent goes red though its link_state stays up.
     lab.sh("OVS_RUNDIR=/run/openvswitch-h2 ovs-vsctl set Interface vxlan-h1 bfd:enable=false");
     lab.wait_for("check_ovs_port vxlan-ok", 2);
+}
+
+#[test]
+fn a_vhost_user_port_without_its_guest_is_a_warning() {
+    let lab = Lab::up("vhost-user", &["--no-ovs", "dpdk"]);
+    expect_all(
+        &lab,
+        &[
+            ("check_vedge_ovs", 0, &[]),
+            ("check_ovs_port vhu-off", 1, &["guest-off"]),
+            ("check_ovs_port vhu-off --as guest-off=critical", 2, &["guest-off"]),
+            ("check_ovs_port vhu-on", 0, &[]),
+            ("check_ovs_port --bridge br-int", 1, &["guest-off"]),
+        ],
+    );
+    lab.sh("kill $(cat /run/guest.pid)");
+    lab.wait_for("check_ovs_port vhu-on", 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The verdicts, one file per monitored object. A check asks the host for facts and judges them;
 //! it knows no socket and prints nothing.
 
+pub mod device;
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
@@ -8,6 +9,7 @@ pub mod path;
 pub mod ping;
 pub mod pnic_ovs;
 pub mod vedge_ovs;
+pub mod vservice;
 
 use crate::host::{Host, Trouble, Why};
 use crate::plugin::args::DEADLINE;

@@ -1,10 +1,8 @@
 //! A network device of the host: exists, is switched on, has link.
-//!
-//! Works is: admin-up, carrier, and operstate up or unknown. Unknown is normal: taps, the
-//! loopback, vxlan devices and bridges without ports do not report one.
 
 use crate::checks::Check;
-use crate::host::link::{DeviceName, Link, OperState};
+use crate::checks::device::{self, DeviceCodes};
+use crate::host::link::{DeviceName, Link};
 use crate::host::{Host, Trouble};
 use crate::manifest::check_pnic_ovs::{SPEC, code, fact, metric};
 use crate::plugin::code::UNREADABLE;
@@ -30,6 +28,12 @@ pub struct Facts {
     /// The name of the device it is enslaved to.
     pub master: Option<String>,
 }
+
+const CODES: DeviceCodes = DeviceCodes {
+    admin_down: code::ADMIN_DOWN,
+    link_down: code::LINK_DOWN,
+    not_ready: code::NOT_READY,
+};
 
 impl Check for PnicOvs {
     const SPEC: &'static Spec = &SPEC;
@@ -67,14 +71,14 @@ impl Check for PnicOvs {
 
 fn judge_link(report: &mut Report, link: &Link, master: Option<&str>) {
     let name = &link.name;
-    if !link.admin_up {
-        report.find(code::ADMIN_DOWN, format!("{name} is switched off (admin-down)"));
-    } else if let Some((code, what)) = no_link(link) {
+    let fault = device::fault(link, &CODES);
+    let works = fault.is_none();
+    if let Some((code, what)) = fault {
         report.find(code, format!("{name} {what}"));
     }
     report.when_ok = format!("{name} is up{}, MTU {}", speed_words(link), link.mtu);
     report.fine(evidence(link, master));
-    measure(report, link);
+    measure(report, link, works);
     report.fact(fact::OPERSTATE.name, None, link.operstate.to_string());
     report.fact(fact::KIND.name, None, link.kind.as_deref().unwrap_or("physical"));
     if link.master.is_none() || master.is_some() {
@@ -82,20 +86,6 @@ fn judge_link(report: &mut Report, link: &Link, master: Option<&str>) {
     }
     if let Some(duplex) = link.duplex {
         report.fact(fact::DUPLEX.name, None, duplex);
-    }
-}
-
-/// What keeps a device that is switched on from working.
-fn no_link(link: &Link) -> Option<(&'static crate::plugin::spec::Code, String)> {
-    match link.operstate {
-        OperState::LowerLayerDown => {
-            Some((code::LINK_DOWN, "has no link: its partner or lower device is down".to_owned()))
-        }
-        OperState::NotPresent => Some((code::LINK_DOWN, "is not present".to_owned())),
-        _ if !link.lower_up => Some((code::LINK_DOWN, "has no link (no carrier)".to_owned())),
-        OperState::Up | OperState::Unknown => None,
-        OperState::Down => Some((code::LINK_DOWN, "is down though it has a carrier".to_owned())),
-        other => Some((code::NOT_READY, format!("has a carrier but is not ready ({other})"))),
     }
 }
 
@@ -122,8 +112,7 @@ fn evidence(link: &Link, master: Option<&str>) -> String {
     )
 }
 
-fn measure(report: &mut Report, link: &Link) {
-    let works = link.admin_up && no_link(link).is_none();
+fn measure(report: &mut Report, link: &Link, works: bool) {
     let name = link.name.as_str();
     report.measure_of(name, metric::LINK_STATE, f64::from(u8::from(works)));
     report.measure_of(name, metric::SPEED, link.speed.map(f64::from));
@@ -147,6 +136,7 @@ fn measure(report: &mut Report, link: &Link) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::link::OperState;
 
     fn judged(link: Option<Link>) -> Report {
         let args = Args { nic: "eth1".parse().expect("a name") };

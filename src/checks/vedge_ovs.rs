@@ -158,7 +158,16 @@ mod tests {
     use crate::host::{Trouble, Why};
 
     fn process(state: State, age: u64) -> Process {
-        Process { pid: 7, parent: Some(6), state, age, memory: 1, title: "x".into() }
+        Process {
+            pid: 7,
+            parent: Some(6),
+            name: "x".into(),
+            state,
+            started: 0,
+            age,
+            memory: 1,
+            title: "x".into(),
+        }
     }
 
     fn daemon(name: &'static str) -> Daemon {

@@ -1,10 +1,11 @@
-//! One network device by name: `RTM_GETLINK` over netlink, and the driver's speed and duplex.
-//! No privilege is needed. `/sys` is not read: it does not follow `setns`.
+//! Network devices by name, by number or by what they are enslaved to: `RTM_GETLINK` over netlink,
+//! and the driver's speed and duplex. No privilege is needed. `/sys` is not read: it does not
+//! follow `setns`.
 
 use crate::host::Host;
+use crate::host::mac::Mac;
+use crate::host::netlink::{self, Dump, Question, Route, attributes, number, string};
 use crate::host::trouble::{Trouble, Why};
-use netlink_packet_core::NlasIterator;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use socket2::{Domain, Type};
 use std::fmt;
 use std::io;
@@ -82,8 +83,20 @@ pub struct Link {
     pub mtu: u32,
     /// What kind of virtual device; `None` where the kernel names none: a physical one.
     pub kind: Option<String>,
+    /// It is the namespace's own loopback (`IFF_LOOPBACK`).
+    pub loopback: bool,
+    /// Its hardware address, where it is a MAC.
+    pub mac: Option<Mac>,
     /// Number of the device it is enslaved to.
     pub master: Option<u32>,
+    /// Number of its lower device or partner, in the namespace of [`Self::partner_netns`].
+    pub partner: Option<u32>,
+    /// Where the partner is, if not in the same namespace: the kernel's number for that one.
+    pub partner_netns: Option<i32>,
+    /// What it is as a bridge.
+    pub bridge: Option<Bridge>,
+    /// What it is as a port of a bridge.
+    pub port: Option<Port>,
     /// Losses and returns of the carrier.
     pub carrier_changes: Option<u32>,
     /// 64-bit counters.
@@ -92,6 +105,65 @@ pub struct Link {
     pub speed: Option<u32>,
     /// `full` or `half`, where the driver knows.
     pub duplex: Option<&'static str>,
+}
+
+/// A Linux bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bridge {
+    /// How long an address is remembered, 1/100 s; 0: none is ever learned.
+    pub ageing: Option<u32>,
+    /// Whether addresses are kept per VLAN.
+    pub vlan_filtering: bool,
+    /// Whether the spanning tree protocol runs.
+    pub stp: bool,
+    /// Addresses it has learned; kernels from 6.7 on count them.
+    pub learned: Option<u32>,
+}
+
+/// A port of a Linux bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Port {
+    /// What the spanning tree lets it do.
+    pub state: PortState,
+}
+
+/// What the spanning tree lets a port do (`BR_STATE_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PortState {
+    /// Nothing: its link is down.
+    #[default]
+    Disabled,
+    /// Hear other bridges only.
+    Listening,
+    /// Learn addresses.
+    Learning,
+    /// Forward.
+    Forwarding,
+    /// Nothing: another port leads to the same place.
+    Blocking,
+}
+
+impl PortState {
+    fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Listening,
+            2 => Self::Learning,
+            3 => Self::Forwarding,
+            4 => Self::Blocking,
+            _ => Self::Disabled,
+        }
+    }
+
+    /// The kernel's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Listening => "listening",
+            Self::Learning => "learning",
+            Self::Forwarding => "forwarding",
+            Self::Blocking => "blocking",
+        }
+    }
 }
 
 /// RFC 2863 state of a device, in the kernel's words.
@@ -160,17 +232,18 @@ pub struct Counters {
     pub tx_dropped: u64,
 }
 
+/// Who is asked, for what goes wrong.
+const WHOM: &str = "the kernel (RTM_GETLINK)";
+/// The length of `ifinfomsg`.
+const IFINFO: usize = 16;
+
 impl Host {
     /// A device of our network namespace; `None` where there is none of that name.
     ///
     /// # Errors
     /// The kernel did not answer as it should.
     pub fn link(&self, name: &str) -> Result<Option<Link>, Trouble> {
-        // The kernel has no longer names, and says ERANGE to one.
-        if name.len() >= libc::IFNAMSIZ {
-            return Ok(None);
-        }
-        self.get_link(&attribute(libc::IFLA_IFNAME, name.as_bytes()), 0)
+        self.route()?.link(name)
     }
 
     /// A device of our network namespace by its number.
@@ -178,19 +251,16 @@ impl Host {
     /// # Errors
     /// As [`Self::link`].
     pub fn link_by_index(&self, index: u32) -> Result<Option<Link>, Trouble> {
-        self.get_link(&[], index)
+        self.route()?.link_by_index(index)
     }
 
-    fn get_link(&self, attributes: &[u8], index: u32) -> Result<Option<Link>, Trouble> {
-        (self.announce)("the kernel's answer about a device");
-        let whom = || "the kernel (RTM_GETLINK)".to_owned();
-        match exchange(&request(attributes, index)) {
-            Ok(message) => parse(&message)
-                .map(Some)
-                .map_err(|what| Trouble { whom: whom(), why: Why::Unreadable(what) }),
-            Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-            Err(e) => Err(Trouble::of(whom(), &e)),
-        }
+    /// The kernel's tables in our network namespace.
+    ///
+    /// # Errors
+    /// There is no netlink socket to be had.
+    pub fn route(&self) -> Result<Route, Trouble> {
+        (self.announce)("the kernel's answer about the network");
+        Route::here().map_err(|e| Trouble::of("the kernel (netlink)", &e))
     }
 
     /// Adds what only the driver knows of a device: speed and duplex. What it does not know, or
@@ -203,101 +273,138 @@ impl Host {
     }
 }
 
-const HEADER: usize = 16;
-const IFINFO: usize = 16;
-
-/// `nlmsghdr`, `ifinfomsg`, attributes.
-fn request(attributes: &[u8], index: u32) -> Vec<u8> {
-    let length = u32::try_from(HEADER + IFINFO + attributes.len()).unwrap_or(u32::MAX);
-    let mut message = Vec::with_capacity(HEADER + IFINFO + attributes.len());
-    message.extend(length.to_ne_bytes());
-    message.extend(libc::RTM_GETLINK.to_ne_bytes());
-    message.extend(u16::try_from(libc::NLM_F_REQUEST).unwrap_or(1).to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend([0; 4]);
-    message.extend(index.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend(attributes);
-    message
-}
-
-/// One attribute: length, type, a string with its NUL, padding to four bytes.
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = 4 + value.len() + 1;
-    let mut bytes = Vec::with_capacity(length + 3);
-    bytes.extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(length.next_multiple_of(4), 0);
-    bytes
-}
-
-/// Sends one request and receives its one answer, which the kernel has ready when `send` returns.
-fn exchange(request: &[u8]) -> io::Result<Vec<u8>> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    socket.send(request, 0)?;
-    let mut message = Vec::with_capacity(32 << 10);
-    let length = socket.recv(&mut message, libc::MSG_DONTWAIT | libc::MSG_TRUNC)?;
-    if length > message.len() || length < HEADER {
-        return Err(io::Error::other(format!("an answer of {length} bytes")));
+impl Route {
+    /// A device by its name; `None` where there is none.
+    ///
+    /// # Errors
+    /// The kernel did not answer as it should.
+    pub fn link(&self, name: &str) -> Result<Option<Link>, Trouble> {
+        // The kernel has no longer names, and says ERANGE to one.
+        if name.len() >= libc::IFNAMSIZ {
+            return Ok(None);
+        }
+        self.one_link(question(0).with_string(libc::IFLA_IFNAME, name))
     }
-    let kind = u16::from_ne_bytes([message[4], message[5]]);
-    if i32::from(kind) == libc::NLMSG_ERROR {
-        let code = message.get(HEADER..HEADER + 4).and_then(|b| b.try_into().ok());
-        let code = i32::from_ne_bytes(code.unwrap_or([0; 4]));
-        return Err(io::Error::from_raw_os_error(-code));
-    }
-    Ok(message)
-}
 
-/// Each attribute is read alone and unknown ones are passed over, so that a kernel that adds or
-/// lengthens one breaks nothing.
-fn parse(message: &[u8]) -> Result<Link, String> {
-    let body = message.get(HEADER..).unwrap_or_default();
-    let (info, attributes) = body.split_at_checked(IFINFO).ok_or("the answer is too short")?;
-    let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
-    let flags = word(8);
-    let has = |flag: i32| flags & flag.cast_unsigned() != 0;
-    let mut link = Link {
-        index: word(4),
-        admin_up: has(libc::IFF_UP),
-        lower_up: has(libc::IFF_LOWER_UP),
-        ..Link::default()
-    };
-    for nla in NlasIterator::new(attributes) {
-        let nla = nla.map_err(|e| e.to_string())?;
-        let value = nla.value();
-        match nla.kind() {
-            libc::IFLA_IFNAME => link.name = string(value),
-            libc::IFLA_OPERSTATE => {
-                link.operstate = OperState::from_byte(value.first().copied().unwrap_or(0));
-            }
-            libc::IFLA_MTU => link.mtu = number(value).unwrap_or(0),
-            libc::IFLA_MASTER => link.master = number(value),
-            libc::IFLA_CARRIER_CHANGES => link.carrier_changes = number(value),
-            libc::IFLA_LINKINFO => link.kind = kind(value),
-            libc::IFLA_STATS64 => link.counters = counters(value),
-            _ => {}
+    /// A device by its number.
+    ///
+    /// # Errors
+    /// As [`Self::link`].
+    pub fn link_by_index(&self, index: u32) -> Result<Option<Link>, Trouble> {
+        self.one_link(question(index))
+    }
+
+    /// All devices, without their counters.
+    ///
+    /// # Errors
+    /// As [`Self::link`].
+    pub fn links(&self) -> Result<Dump<Link>, Trouble> {
+        self.some_links(question(0), |_| true)
+    }
+
+    /// The devices that are enslaved to one, without their counters.
+    ///
+    /// # Errors
+    /// As [`Self::link`].
+    pub fn links_of(&self, master: u32) -> Result<Dump<Link>, Trouble> {
+        let question = question(0).with(libc::IFLA_MASTER, &master.to_ne_bytes());
+        // Kernels before 4.6 pass the attribute over.
+        self.some_links(question, |link| link.master == Some(master))
+    }
+
+    fn one_link(&self, question: Question) -> Result<Option<Link>, Trouble> {
+        match self.ask(question) {
+            Ok(message) => parse(&message).map(Some).map_err(unreadable),
+            Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            Err(e) => Err(Trouble::of(WHOM, &e)),
         }
     }
+
+    fn some_links(
+        &self,
+        question: Question,
+        wanted: impl Fn(&Link) -> bool,
+    ) -> Result<Dump<Link>, Trouble> {
+        /// `RTEXT_FILTER_SKIP_STATS`: the counters are most of an answer.
+        const SKIP_STATS: u32 = 1 << 3;
+        let question = question.with(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+        self.dump(&question, |message| Ok(Some(parse(message)?).filter(&wanted)))
+            .map_err(|e| Trouble::of(WHOM, &e))
+    }
+}
+
+fn unreadable(what: String) -> Trouble {
+    Trouble { whom: WHOM.to_owned(), why: Why::Unreadable(what) }
+}
+
+/// `ifinfomsg` with the number of a device, or 0.
+fn question(index: u32) -> Question {
+    let mut info = [0; IFINFO];
+    info[4..8].copy_from_slice(&index.to_ne_bytes());
+    Question::new(libc::RTM_GETLINK, &info)
+}
+
+fn parse(message: &[u8]) -> Result<Link, String> {
+    let info = message.get(..IFINFO).ok_or("the answer is too short")?;
+    let flags = number(&info[8..]).unwrap_or(0);
+    let has = |flag: i32| flags & flag.cast_unsigned() != 0;
+    let mut link = Link {
+        index: number(&info[4..]).unwrap_or(0),
+        admin_up: has(libc::IFF_UP),
+        lower_up: has(libc::IFF_LOWER_UP),
+        loopback: has(libc::IFF_LOOPBACK),
+        ..Link::default()
+    };
+    attributes(message, IFINFO, |kind, value| match kind {
+        libc::IFLA_IFNAME => link.name = string(value),
+        libc::IFLA_OPERSTATE => {
+            link.operstate = OperState::from_byte(value.first().copied().unwrap_or(0));
+        }
+        libc::IFLA_MTU => link.mtu = number(value).unwrap_or(0),
+        libc::IFLA_ADDRESS => link.mac = Mac::from_bytes(value),
+        libc::IFLA_MASTER => link.master = number(value),
+        libc::IFLA_LINK => link.partner = number(value).filter(|index| *index != 0),
+        libc::IFLA_LINK_NETNSID => link.partner_netns = number(value).map(u32::cast_signed),
+        libc::IFLA_CARRIER_CHANGES => link.carrier_changes = number(value),
+        libc::IFLA_LINKINFO => linkinfo(&mut link, value),
+        libc::IFLA_STATS64 => link.counters = counters(value),
+        _ => {}
+    })?;
     Ok(link)
 }
 
-fn kind(linkinfo: &[u8]) -> Option<String> {
-    NlasIterator::new(linkinfo)
-        .flatten()
-        .find(|nla| nla.kind() == libc::IFLA_INFO_KIND)
-        .map(|nla| string(nla.value()))
+/// What the kind of a device, and of the device it is enslaved to, tell of it.
+fn linkinfo(link: &mut Link, info: &[u8]) {
+    link.kind = netlink::find(info, libc::IFLA_INFO_KIND, string);
+    if link.kind.as_deref() == Some("bridge") {
+        link.bridge = netlink::find(info, libc::IFLA_INFO_DATA, bridge);
+    }
+    if netlink::find(info, libc::IFLA_INFO_SLAVE_KIND, string).as_deref() == Some("bridge") {
+        link.port = netlink::find(info, libc::IFLA_INFO_SLAVE_DATA, port);
+    }
 }
 
-fn string(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+/// `IFLA_BR_*` of `linux/if_link.h`.
+fn bridge(data: &[u8]) -> Bridge {
+    const AGEING_TIME: u16 = 4;
+    const STP_STATE: u16 = 5;
+    const VLAN_FILTERING: u16 = 7;
+    const FDB_N_LEARNED: u16 = 48;
+    let word = |kind| netlink::find(data, kind, number).flatten();
+    let filters = netlink::find(data, VLAN_FILTERING, |value| value.first() == Some(&1));
+    Bridge {
+        ageing: word(AGEING_TIME),
+        vlan_filtering: filters.unwrap_or(false),
+        stp: word(STP_STATE).is_some_and(|state| state != 0),
+        learned: word(FDB_N_LEARNED),
+    }
 }
 
-fn number(value: &[u8]) -> Option<u32> {
-    value.get(..4)?.try_into().ok().map(u32::from_ne_bytes)
+/// `IFLA_BRPORT_*` of `linux/if_link.h`.
+fn port(data: &[u8]) -> Port {
+    const STATE: u16 = 1;
+    let state = netlink::find(data, STATE, |value| value.first().copied()).flatten();
+    Port { state: PortState::from_byte(state.unwrap_or(0)) }
 }
 
 /// The first eight fields of `struct rtnl_link_stats64`.

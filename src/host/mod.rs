@@ -2,12 +2,18 @@
 //! errors that say what was asked of whom. Knows no check and no exit code.
 
 pub mod link;
+pub mod mac;
 pub mod names;
+pub mod netlink;
+pub mod netns;
+pub mod neutron;
 pub mod ovs;
 pub mod ovsdb;
 pub mod pidfile;
 pub mod ping;
 pub mod process;
+pub mod service;
+pub mod sockets;
 pub mod talk;
 pub mod trouble;
 pub mod unixctl;

@@ -1,10 +1,12 @@
-//! Facts about processes whose pids are known, and about the network namespace they live in.
-//! All of it may be read by any user.
+//! Facts about processes, and about the network namespace they live in. What is known of a pid may
+//! be read by any user; which namespace another user's process is in needs `CAP_SYS_PTRACE`.
 
+use crate::host::netns::NetnsId;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 /// One process.
@@ -14,8 +16,12 @@ pub struct Process {
     pub pid: i32,
     /// Its parent.
     pub parent: Option<i32>,
+    /// Its name for the kernel: of its program, cut at 15 bytes.
+    pub name: String,
     /// What it is doing.
     pub state: State,
+    /// Seconds since 1970 when it was started.
+    pub started: u64,
     /// Seconds since it was started.
     pub age: u64,
     /// Bytes of resident memory.
@@ -74,6 +80,8 @@ impl From<ProcessStatus> for State {
 pub enum Depth {
     /// What they are doing and since when.
     State,
+    /// Memory too.
+    Memory,
     /// Memory too, and their parents with their titles.
     Whole,
 }
@@ -86,7 +94,7 @@ pub fn look_at(pids: &[i32], depth: Depth) -> HashMap<i32, Process> {
     }
     let Ok(mut system) = System::new() else { return seen };
     refresh(&mut system, pids, depth, UpdateKind::Never, &mut seen);
-    if depth == Depth::State {
+    if depth != Depth::Whole {
         return seen;
     }
     let parents = seen.values().filter_map(|process| process.parent);
@@ -112,7 +120,9 @@ fn refresh(
     }
     let what = match depth {
         Depth::State => ProcessRefreshKind::nothing(),
-        Depth::Whole => ProcessRefreshKind::nothing().with_memory().with_cmd(titles),
+        Depth::Memory | Depth::Whole => {
+            ProcessRefreshKind::nothing().with_memory().with_cmd(titles)
+        }
     };
     let these = ProcessesToUpdate::Some(&wanted);
     system.refresh_processes_specifics(these, false, what.without_tasks());
@@ -126,11 +136,85 @@ fn known(process: &sysinfo::Process) -> Option<Process> {
     Some(Process {
         pid: number(process.pid())?,
         parent: process.parent().and_then(number),
+        name: process.name().to_string_lossy().into_owned(),
         state: process.status().into(),
+        started: process.start_time(),
         age: process.run_time(),
         memory: process.memory(),
         title: title.unwrap_or_default(),
     })
+}
+
+/// The processes of a network namespace, as far as they can be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Members {
+    /// Those that are in it. A zombie is in no namespace any more.
+    pub pids: Vec<i32>,
+    /// Whether there are processes whose namespace we may not see.
+    pub hidden: bool,
+}
+
+/// Looks for the processes of a network namespace: one `stat` for each process of the machine.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn members(netns: NetnsId) -> io::Result<Members> {
+    let mut members = Members { pids: Vec::new(), hidden: !shows_all() };
+    for pid in pids()? {
+        match netns_of(pid) {
+            Ok(id) if id == netns => members.pids.push(pid),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => members.hidden = true,
+            // Another namespace; or it ended, or is a zombie.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(members)
+}
+
+/// The network namespace of a process.
+///
+/// # Errors
+/// `PermissionDenied` for another user's process without `CAP_SYS_PTRACE`, `NotFound` for one that
+/// ended or is a zombie.
+pub fn netns_of(pid: i32) -> io::Result<NetnsId> {
+    NetnsId::of(Path::new(&format!("/proc/{pid}/ns/net")))
+}
+
+/// The pids of all processes that can be seen.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn pids() -> io::Result<Vec<i32>> {
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(pids)
+}
+
+/// `/proc` mounted with `hidepid` lists the caller's own processes only.
+fn shows_all() -> bool {
+    Path::new("/proc/1").exists()
+}
+
+/// The name of a process for the kernel; any user may read it.
+///
+/// # Errors
+/// There is no such process for us.
+pub fn name_of(pid: i32) -> io::Result<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned())
+}
+
+/// The command line of a process, its arguments joined by spaces; any user may read it. Empty for
+/// a zombie.
+///
+/// # Errors
+/// There is no such process for us.
+pub fn command_line(pid: i32) -> io::Result<String> {
+    const LONGEST: u64 = 128 << 10;
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{pid}/cmdline"))?.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned())
 }
 
 /// Whether a process lives in our network namespace. `/proc/PID/net` is a directory of the
@@ -177,6 +261,19 @@ mod tests {
         let process = &seen[&me()];
         assert_eq!(process.state, State::Alive);
         assert!(process.memory > 0 && process.parent.is_some());
+    }
+
+    #[test]
+    fn this_process_is_a_member_of_its_namespace() {
+        let own = netns_of(me()).expect("our own /proc");
+        assert!(members(own).expect("/proc").pids.contains(&me()));
+        assert_eq!(
+            name_of(me()).expect("our own /proc"),
+            look_at(&[me()], Depth::State)[&me()].name
+        );
+        assert!(command_line(me()).expect("our own /proc").contains("calipso"));
+        let no_process = netns_of(i32::MAX).map_err(|e| e.kind());
+        assert_eq!(no_process, Err(io::ErrorKind::NotFound));
     }
 
     #[test]

@@ -37,3 +37,20 @@ pub fn keep_only(names: &[&str]) -> Result<(), String> {
 pub fn before_opening(callers_path: bool) -> Result<(), String> {
     if callers_path && elevated() { keep_only(&[]) } else { Ok(()) }
 }
+
+/// Looks at a path that the caller chose without any capability in effect, and goes on with them:
+/// for checks that need theirs for something else.
+///
+/// # Errors
+/// As [`keep_only`].
+pub fn lowered<T>(look: impl FnOnce() -> T) -> Result<T, String> {
+    if !elevated() {
+        return Ok(look());
+    }
+    let failed = |e: caps::errors::CapsError| format!("cannot lower capabilities: {e}");
+    let effective = caps::read(None, CapSet::Effective).map_err(failed)?;
+    caps::clear(None, CapSet::Effective).map_err(failed)?;
+    let seen = look();
+    caps::set(None, CapSet::Effective, &effective).map_err(failed)?;
+    Ok(seen)
+}

@@ -83,6 +83,23 @@ impl Drop for Dir {
     }
 }
 
+/// What a check must say: its command line, the exit code, and the codes of its findings.
+pub type Expect<'e> = (&'e str, i32, &'e [&'e str]);
+
+/// Asserts what checks say, and shows all that say something else.
+pub fn expect_all(table: &[Expect], ask: impl Fn(&str) -> Said) {
+    let wrong: Vec<String> = table
+        .iter()
+        .filter_map(|(line, exit, codes)| {
+            let said = ask(&format!("{line} --output-format json"));
+            let good = said.exit == Some(*exit) && said.codes() == *codes;
+            let cut = &said.out[..said.out.len().min(500)];
+            (!good).then(|| format!("{line}: wanted {exit} {codes:?}, said {cut}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// A host with a real Open vSwitch, in namespaces that end with it.
 pub struct Lab {
     child: Child,
@@ -126,9 +143,25 @@ impl Lab {
 
     /// A check inside the host, as a user without any right.
     pub fn check_as_nobody(&self, line: &str) -> Said {
+        run(self.as_nobody(&self.path(line)).args(line.split_whitespace().skip(1)))
+    }
+
+    /// A check inside the host, as a user without any right, from a file that has capabilities
+    /// (`cap_sys_ptrace,cap_net_raw`), as packages install it.
+    pub fn check_with(&self, capabilities: &str, line: &str) -> Said {
+        let bare = self.path(line);
+        let path = format!("{bare}-{capabilities}");
+        std::fs::copy(&bare, &path).expect("a copy for any user");
+        let mut setcap = Command::new("setcap");
+        setcap.arg(format!("{capabilities}+ep")).arg(&path);
+        assert_eq!(run(&mut setcap).exit, Some(0), "setcap {capabilities} {path}");
+        run(self.as_nobody(&path).args(line.split_whitespace().skip(1)))
+    }
+
+    fn as_nobody(&self, program: &str) -> Command {
         let mut command = self.inside("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-        run(command.arg(self.path(line)).args(line.split_whitespace().skip(1)))
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+        command
     }
 
     /// Where any user can run a check.

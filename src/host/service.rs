@@ -1,0 +1,289 @@
+//! The daemons that serve in a network namespace: named by Neutron's pid files, found in the
+//! namespace, or, where namespaces of processes may not be seen, by command lines that name its id.
+
+use crate::host::link::Link;
+use crate::host::netlink::Route;
+use crate::host::netns::{Netns, NetnsId};
+use crate::host::neutron::{Recorded, Records};
+use crate::host::process::{self, Depth, Process, State};
+use crate::host::{Host, Trouble};
+use nix::poll::{PollTimeout, poll};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Which daemons are looked for.
+#[derive(Debug)]
+pub struct Wanted<'w> {
+    /// Their names.
+    pub names: &'w [&'w str],
+    /// Of each group one must be alive; where pid files name one for all, nothing else is searched.
+    pub required: &'w [&'w [&'w str]],
+    /// What Neutron keeps of them.
+    pub records: &'w Records,
+    /// Another namespace where a recorded process may live.
+    pub sibling: Option<NetnsId>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Daemons {
+    /// Processes, by name and pid.
+    pub found: Vec<Daemon>,
+    /// What became of the processes that pid files name.
+    pub records: Vec<Record>,
+    /// Whether there may be others whose namespace we may not see.
+    pub hidden: bool,
+}
+
+/// A daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// Its process.
+    pub process: Process,
+    /// How it is known to be the namespace's.
+    pub by: By,
+}
+
+/// How a process is known to be a namespace's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// It lives in it.
+    Namespace,
+    /// Its command line names the namespace's id; where it lives may not be seen.
+    CommandLine,
+    /// A pid file names it; a zombie lives nowhere and has no command line.
+    PidFile,
+}
+
+/// A pid in a pid file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Whose.
+    pub daemon: String,
+    /// The pid and the file.
+    pub recorded: Recorded,
+    /// What has that pid.
+    pub fate: Fate,
+}
+
+/// What has the pid of a pid file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The daemon.
+    Here(By),
+    /// The daemon, in the other namespace.
+    InSibling,
+    /// Another process, as far as can be seen.
+    Other,
+    /// Nothing.
+    Gone,
+    /// Not looked at: the file is older than the boot.
+    Leftover,
+}
+
+/// How long a process must stay in uninterruptible sleep to be stuck.
+const STUCK_AFTER: Duration = Duration::from_millis(100);
+
+impl Host {
+    /// Looks for the daemons of a namespace. Pid files come first, because they cost nothing; the
+    /// whole of `/proc` is searched only where they do not name what is required.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn daemons(&self, netns: &Netns, wanted: &Wanted) -> Result<Daemons, Trouble> {
+        (self.announce)("the processes of the namespace (/proc)");
+        let mut daemons = Daemons::default();
+        if wanted.names.is_empty() {
+            return Ok(daemons);
+        }
+        for (name, recorded) in &wanted.records.pids {
+            let fate = fate(name, recorded, netns.id, wanted);
+            let (daemon, recorded) = (name.clone(), recorded.clone());
+            daemons.records.push(Record { daemon, recorded, fate });
+        }
+        let mut known: Vec<(i32, By)> = daemons.records.iter().filter_map(Record::here).collect();
+        daemons.found = look_at(&known);
+        if !daemons.suffice(wanted) {
+            daemons.hidden = self.search(netns.id, wanted, &mut known)?;
+            daemons.found = look_at(&known);
+        }
+        self.look_again_at_sleepers(&mut daemons.found);
+        Ok(daemons)
+    }
+
+    /// Adds the processes that are in the namespace, or seem to be; says whether others may be.
+    fn search(
+        &self,
+        netns: NetnsId,
+        wanted: &Wanted,
+        known: &mut Vec<(i32, By)>,
+    ) -> Result<bool, Trouble> {
+        let trouble = |e: io::Error| Trouble::of("/proc", &e);
+        let members = process::members(netns).map_err(trouble)?;
+        let is_wanted = |pid: i32| process::name_of(pid).is_ok_and(|name| wanted.has(&name));
+        let add = |known: &mut Vec<(i32, By)>, pid: i32, by: By| {
+            if !known.iter().any(|(other, _)| *other == pid) {
+                known.push((pid, by));
+            }
+        };
+        for pid in members.pids.into_iter().filter(|pid| is_wanted(*pid)) {
+            add(known, pid, By::Namespace);
+        }
+        if members.hidden {
+            for pid in process::pids().map_err(trouble)?.into_iter().filter(|pid| is_wanted(*pid)) {
+                let where_it_is = process::netns_of(pid).map_err(|e| e.kind());
+                if where_it_is == Err(io::ErrorKind::PermissionDenied) && names_id(pid, wanted) {
+                    add(known, pid, By::CommandLine);
+                }
+            }
+        }
+        Ok(members.hidden)
+    }
+
+    /// A moment in uninterruptible sleep is normal.
+    fn look_again_at_sleepers(&self, found: &mut [Daemon]) {
+        let stuck = |daemon: &&mut Daemon| daemon.process.state == State::Stuck;
+        if !found.iter_mut().any(|daemon| stuck(&daemon)) {
+            return;
+        }
+        let left = self.until.saturating_duration_since(Instant::now());
+        let pause = PollTimeout::try_from(STUCK_AFTER.min(left / 2));
+        poll(&mut [], pause.unwrap_or(PollTimeout::ZERO)).ok();
+        for daemon in found.iter_mut().filter(stuck) {
+            if let Some(now) =
+                process::look_at(&[daemon.process.pid], Depth::State).into_values().next()
+            {
+                daemon.process.state = now.state;
+            }
+        }
+    }
+
+    /// The devices of a namespace but its loopback, seen from inside.
+    ///
+    /// # Errors
+    /// `Forbidden` without `CAP_SYS_ADMIN`.
+    pub fn devices_inside(&self, netns: &Netns) -> Result<Vec<Link>, Trouble> {
+        (self.announce)("the devices of the namespace");
+        let route = Route::inside(netns).map_err(|e| Trouble::of("the namespace", &e))?;
+        let links = route.links()?.items;
+        Ok(links.into_iter().filter(|link| !link.loopback).collect())
+    }
+
+    /// The devices of our namespace whose partners are in another one: a veth pair has a carrier
+    /// only if both ends are up, so this end tells of that one, and any user may ask.
+    ///
+    /// # Errors
+    /// The kernel did not answer as it should.
+    pub fn near_ends(&self, netns: &Netns) -> Result<Vec<Link>, Trouble> {
+        let route = self.route()?;
+        // This first: the kernel numbers namespaces when it is asked about their devices.
+        let links = route.links()?.items;
+        let trouble = |e: io::Error| Trouble::of("the kernel (RTM_GETNSID)", &e);
+        let Some(number) = netns.number(&route).map_err(trouble)? else { return Ok(Vec::new()) };
+        Ok(links.into_iter().filter(|link| link.partner_netns == Some(number)).collect())
+    }
+}
+
+impl Wanted<'_> {
+    fn has(&self, process_name: &str) -> bool {
+        self.names.iter().any(|name| is_called(process_name, name))
+    }
+}
+
+/// The kernel cuts names of processes at 15 bytes.
+fn is_called(process_name: &str, daemon: &str) -> bool {
+    const LONGEST: usize = 15;
+    process_name == daemon.get(..LONGEST).unwrap_or(daemon)
+}
+
+fn names_id(pid: i32, wanted: &Wanted) -> bool {
+    /// A short one would be found in any command line.
+    const TELLING: usize = 8;
+    let id = &wanted.records.id;
+    id.len() >= TELLING && process::command_line(pid).is_ok_and(|line| line.contains(id))
+}
+
+/// A pid is believed only if its process has the daemon's name and lives in the namespace or, where
+/// that may not be seen, if its command line names the namespace's id.
+fn fate(name: &str, recorded: &Recorded, netns: NetnsId, wanted: &Wanted) -> Fate {
+    if recorded.before_boot {
+        return Fate::Leftover;
+    }
+    let pid = recorded.pid;
+    match process::name_of(pid) {
+        Ok(process_name) if is_called(&process_name, name) => {}
+        Ok(_) => return Fate::Other,
+        Err(_) => return Fate::Gone,
+    }
+    match process::netns_of(pid) {
+        Ok(lives_in) if lives_in == netns => Fate::Here(By::Namespace),
+        Ok(lives_in) if Some(lives_in) == wanted.sibling => Fate::InSibling,
+        Ok(_) => Fate::Other,
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            if names_id(pid, wanted) {
+                Fate::Here(By::CommandLine)
+            } else {
+                Fate::Other
+            }
+        }
+        // It has a name but lives nowhere: a zombie, or it ended just now.
+        Err(_) => Fate::Here(By::PidFile),
+    }
+}
+
+fn look_at(known: &[(i32, By)]) -> Vec<Daemon> {
+    let pids: Vec<i32> = known.iter().map(|(pid, _)| *pid).collect();
+    let processes = process::look_at(&pids, Depth::Memory);
+    let daemons = known.iter().filter_map(|(pid, by)| {
+        let process = processes.get(pid)?.clone();
+        // Only a zombie is believed without a namespace and a command line.
+        (*by != By::PidFile || process.state == State::Dead).then_some(Daemon { process, by: *by })
+    });
+    let mut daemons: Vec<_> = daemons.collect();
+    daemons.sort_by(|a, b| (&a.process.name, a.process.pid).cmp(&(&b.process.name, b.process.pid)));
+    daemons
+}
+
+impl Record {
+    fn here(&self) -> Option<(i32, By)> {
+        match self.fate {
+            Fate::Here(by) => Some((self.recorded.pid, by)),
+            _ => None,
+        }
+    }
+}
+
+impl Daemon {
+    /// Whether it has this name.
+    pub fn is(&self, name: &str) -> bool {
+        is_called(&self.process.name, name)
+    }
+}
+
+impl Daemons {
+    /// Whether a process of this name is there that has not ended.
+    pub fn has_alive(&self, name: &str) -> bool {
+        self.found.iter().any(|daemon| daemon.is(name) && daemon.process.state != State::Dead)
+    }
+
+    /// Pid files name a living process of every group, and something at all.
+    fn suffice(&self, wanted: &Wanted) -> bool {
+        let one_of = |group: &&[&str]| group.iter().any(|name| self.has_alive(name));
+        let recorded = self.records.iter().filter(|record| record.fate != Fate::Leftover);
+        let all_live =
+            recorded.clone().all(|r| r.fate == Fate::InSibling || self.has_alive(&r.daemon));
+        !self.found.is_empty() && all_live && wanted.required.iter().all(one_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_as_the_kernel_cuts_them() {
+        assert!(is_called("dnsmasq", "dnsmasq"));
+        assert!(is_called("neutron-keepali", "neutron-keepalived-state-change"));
+        assert!(!is_called("dnsmasq-helper", "dnsmasq"));
+    }
+}
