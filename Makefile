@@ -37,8 +37,8 @@ unit:
 
 lab: build
 	tests/lab/need $(LAB_TOOLS)
-	cargo test --target $(TARGET) --test lab --test ping --test vservice --test contract \
-		--test product
+	cargo test --target $(TARGET) --test lab --test ping --test otep --test vservice \
+		--test contract --test product
 
 ## cost against an empty static program and other programs, as ratios
 bench: build

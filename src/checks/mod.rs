@@ -2,6 +2,7 @@
 //! it knows no socket and prints nothing.
 
 pub mod device;
+pub mod otep;
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;

@@ -4,7 +4,7 @@ use crate::checks::Check;
 use crate::checks::path::{self, Fault, PathArgs, PathCodes, Times, ms};
 use crate::host::link::DeviceName;
 use crate::host::names::{Family, HostName, NoAddress, Resolved};
-use crate::host::ping::{Echoes, NoPing, Pinged, Source};
+use crate::host::ping::{Echoes, NoPing, Pinged, Source, Target};
 use crate::host::{Host, Why};
 use crate::manifest::check_ping::{SPEC, code, fact, metric};
 use crate::plugin;
@@ -76,7 +76,7 @@ impl Check for Ping {
         };
         let resolved =
             host.resolve(&args.target, family, time_for_the_name(host, plan.duration()))?;
-        let pinged = host.ping(&[resolved.address], &plan);
+        let pinged = host.ping(&[Target { to: resolved.address, from: None }], &plan);
         Ok((resolved, pinged))
     }
 

@@ -12,11 +12,13 @@ pub mod ovsdb;
 pub mod pidfile;
 pub mod ping;
 pub mod process;
+pub mod route;
 pub mod service;
 pub mod sockets;
 pub mod talk;
 pub mod trouble;
 pub mod unixctl;
+pub mod vxlan;
 
 use std::time::Instant;
 pub use trouble::{Trouble, Why};

@@ -3,6 +3,7 @@
 pub mod daemon;
 pub mod ports;
 pub mod row;
+pub mod tunnels;
 pub mod vitals;
 
 use crate::host::talk::Remote;

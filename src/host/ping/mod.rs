@@ -60,6 +60,15 @@ impl Plan {
     }
 }
 
+/// Where requests go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// The address; the port is 0.
+    pub to: SocketAddr,
+    /// An address of this host to send from, where it is not the plan's or the kernel's choice.
+    pub from: Option<IpAddr>,
+}
+
 /// What came of the requests to one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Echoes {
@@ -148,7 +157,7 @@ impl Host {
     ///
     /// # Errors
     /// There is no socket to send from.
-    pub fn ping(&self, targets: &[SocketAddr], plan: &Plan) -> Result<Pinged, NoPing> {
+    pub fn ping(&self, targets: &[Target], plan: &Plan) -> Result<Pinged, NoPing> {
         let mut run = Run::new(targets, plan)?;
         (self.announce)("echo replies");
         run.all(self.until);
@@ -170,6 +179,7 @@ enum Request {
 /// One address with its requests.
 struct Aim {
     to: SockaddrStorage,
+    from: Option<IpAddr>,
     requests: Vec<Request>,
     highest_answered: u16,
     echoes: Echoes,
@@ -190,10 +200,10 @@ struct Run<'p> {
 }
 
 impl<'p> Run<'p> {
-    fn new(targets: &[SocketAddr], plan: &'p Plan) -> Result<Self, NoPing> {
+    fn new(targets: &[Target], plan: &'p Plan) -> Result<Self, NoPing> {
         // The seeds of a hasher are random numbers from the kernel.
         let mark = RandomState::new().build_hasher().finish();
-        let open = |v6: bool| match targets.iter().any(|target| target.is_ipv6() == v6) {
+        let open = |v6: bool| match targets.iter().any(|target| target.to.is_ipv6() == v6) {
             true => opened(v6, plan, mark).map(Some),
             false => Ok(None),
         };
@@ -201,7 +211,7 @@ impl<'p> Run<'p> {
         Ok(Self {
             plan,
             aims: targets.iter().map(|target| Aim::new(*target, plan)).collect(),
-            by_address: targets.iter().enumerate().map(|(i, to)| (to.ip(), i)).collect(),
+            by_address: targets.iter().enumerate().map(|(i, target)| (target.to.ip(), i)).collect(),
             sockets: [open(false)?, open(true)?],
             started: now,
             handled: 0,
@@ -278,7 +288,7 @@ impl<'p> Run<'p> {
             let Some((socket, template)) = &mut self.sockets[usize::from(v6)] else { break };
             let message = template.numbered(seq as u16 + 1);
             let (sent, since_1970) = (Instant::now(), since_1970());
-            result = socket.send(message, &self.aims[aim].to);
+            result = socket.send(message, &self.aims[aim].to, self.aims[aim].from);
             match result {
                 Ok(()) => {
                     self.aims[aim].requests[seq] = Request::Sent(sent, since_1970);
@@ -397,12 +407,13 @@ fn since_1970() -> Duration {
 }
 
 impl Aim {
-    fn new(target: SocketAddr, plan: &Plan) -> Self {
+    fn new(target: Target, plan: &Plan) -> Self {
         Self {
-            to: SockaddrStorage::from(target),
+            to: SockaddrStorage::from(target.to),
+            from: target.from,
             requests: vec![Request::Unsent; usize::from(plan.count)],
             highest_answered: 0,
-            echoes: Echoes::none(target),
+            echoes: Echoes::none(target.to),
         }
     }
 

@@ -5,10 +5,11 @@ use crate::host::ping::packet::{self, Refusal, Unreachable};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr, ReceiveTimestampns};
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendto, setsockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, sendto,
+    setsockopt,
 };
 use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -146,9 +147,30 @@ impl IcmpSocket {
         self.raw
     }
 
-    /// Sends one message.
-    pub(super) fn send(&self, message: &[u8], to: &SockaddrStorage) -> Result<(), Errno> {
-        sendto(self.socket.as_raw_fd(), message, to, MsgFlags::MSG_DONTWAIT).map(drop)
+    /// Sends one message, from one of this host's addresses or from where the kernel thinks best.
+    pub(super) fn send(
+        &self,
+        message: &[u8],
+        to: &SockaddrStorage,
+        from: Option<IpAddr>,
+    ) -> Result<(), Errno> {
+        let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let slices = [IoSlice::new(message)];
+        let sent = match from {
+            None => sendto(fd, message, to, flags),
+            Some(IpAddr::V4(from)) => {
+                let s_addr = u32::from_ne_bytes(from.octets());
+                let (spec, any) = (libc::in_addr { s_addr }, libc::in_addr { s_addr: 0 });
+                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: spec, ipi_addr: any };
+                sendmsg(fd, &slices, &[ControlMessage::Ipv4PacketInfo(&info)], flags, Some(to))
+            }
+            Some(IpAddr::V6(from)) => {
+                let ipi6_addr = libc::in6_addr { s6_addr: from.octets() };
+                let info = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: 0 };
+                sendmsg(fd, &slices, &[ControlMessage::Ipv6PacketInfo(&info)], flags, Some(to))
+            }
+        };
+        sent.map(drop)
     }
 
     /// The next reply to one of our requests, of those that have arrived.
