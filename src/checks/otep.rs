@@ -133,8 +133,7 @@ impl Check for Otep {
     fn gather(args: &Args, host: &Host) -> Facts {
         let plan = args.path.plan(None);
         // A silent Open vSwitch must leave time for the packets.
-        let until = host.until.checked_sub(plan.duration()).unwrap_or(host.until);
-        let for_ovs = Host { until, ..*host };
+        let for_ovs = Host { until: path::before_packets(host, &plan), ..*host };
         let ovs = args.place.place().map(|place| for_ovs.ovs_tunnels(&place));
         let kernel = kernel(host);
         let ends = ends(&ovs, &kernel, args);

@@ -1,6 +1,7 @@
 //! Whether the path to an address works: what every check that sends echo requests asks for, and
 //! how it judges what came back.
 
+use crate::host::Host;
 use crate::host::ping::{Echoes, NoPing, Plan, Refusal, Source, Stop, Unreachable};
 use crate::plugin::args::seconds;
 use crate::plugin::code;
@@ -10,7 +11,7 @@ use crate::plugin::status::Status;
 use crate::plugin::text::number;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is sent, and what is asked of the replies.
 #[derive(Debug, clap::Args)]
@@ -71,6 +72,14 @@ impl PathArgs {
         *place = text.parse()?;
         Ok(())
     }
+}
+
+/// Until when something else may be asked first: the packets have the time that the plan takes,
+/// or half of a deadline that is too short.
+pub(super) fn before_packets(host: &Host, plan: &Plan) -> Instant {
+    let now = Instant::now();
+    let left = host.until.saturating_duration_since(now);
+    now + left.saturating_sub(plan.duration()).max(left / 2)
 }
 
 /// The bytes that packets are filled with.

@@ -14,7 +14,7 @@ use crate::plugin::report::{Finding, Report};
 use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// See [`SPEC`].
 pub struct Ping;
@@ -74,8 +74,7 @@ impl Check for Ping {
             Some(Source::Address(IpAddr::V6(_))) => Family::V6,
             _ => Family::Any,
         };
-        let resolved =
-            host.resolve(&args.target, family, time_for_the_name(host, plan.duration()))?;
+        let resolved = host.resolve(&args.target, family, path::before_packets(host, &plan))?;
         let pinged = host.ping(&[Target { to: resolved.address, from: None }], &plan);
         Ok((resolved, pinged))
     }
@@ -99,12 +98,6 @@ impl Check for Ping {
         }
         report
     }
-}
-
-/// The packets come first; a name has what they leave, or half of a deadline that is too short.
-fn time_for_the_name(host: &Host, packets: Duration) -> Instant {
-    let left = host.until.saturating_duration_since(Instant::now());
-    Instant::now() + left.saturating_sub(packets).max(left / 2)
 }
 
 fn find(report: &mut Report, name: &str, fault: Fault) {

@@ -165,6 +165,9 @@ impl Host {
     }
 }
 
+/// Replies are taken after so many requests at the latest.
+const UNREAD: usize = 64;
+
 /// One request.
 #[derive(Debug, Clone, Copy)]
 enum Request {
@@ -195,6 +198,8 @@ struct Run<'p> {
     /// How many of all requests have been handled, in the order of sending.
     handled: usize,
     last_sent: Instant,
+    /// Requests that may be sent in one go: the replies to them fit the receive buffers.
+    batch: usize,
     /// Requests whose fate is not known yet.
     open: usize,
 }
@@ -208,11 +213,15 @@ impl<'p> Run<'p> {
             false => Ok(None),
         };
         let now = Instant::now();
+        let sockets = [open(false)?, open(true)?];
+        let room = sockets.iter().flatten().map(|(socket, _)| socket.room_for_replies());
+        let batch = room.min().unwrap_or(1);
         Ok(Self {
             plan,
             aims: targets.iter().map(|target| Aim::new(*target, plan)).collect(),
             by_address: targets.iter().enumerate().map(|(i, target)| (target.to.ip(), i)).collect(),
-            sockets: [open(false)?, open(true)?],
+            sockets,
+            batch,
             started: now,
             handled: 0,
             last_sent: now,
@@ -228,37 +237,37 @@ impl<'p> Run<'p> {
                 return;
             }
             let now = Instant::now();
-            let wake = match self.due() {
+            let due = self.due();
+            let wake = match due {
                 _ if busy => now + Duration::from_millis(1),
                 Some(due) => due,
                 None => self.last_sent + self.plan.wait,
             };
-            let over = self.due().is_none() && now >= wake;
+            let over = due.is_none() && now >= wake;
             if over || now >= until {
                 return self.give_up();
             }
-            self.listen(wake.min(until).saturating_duration_since(now));
+            self.listen(wake.min(until).saturating_duration_since(now), due.is_some());
         }
     }
 
     /// When the next request is due; `None` where all have been handled. Those to many addresses
-    /// are spread over the interval: a burst of replies would not fit the receive buffer.
+    /// are spread over the interval, a batch at a time.
     fn due(&self) -> Option<Instant> {
-        const SLOT: Duration = Duration::from_millis(5);
         let aims = self.aims.len();
         let (round, aim) = (self.handled / aims, self.handled % aims);
         if round >= usize::from(self.plan.count) {
             return None;
         }
-        let slots = (self.plan.interval.as_micros() / SLOT.as_micros()).max(1);
-        let slots = u32::try_from(slots).unwrap_or(u32::MAX).min(100);
-        let slot = (aim as u64 * u64::from(slots) / aims as u64) as u32;
-        Some(self.started + self.plan.interval * round as u32 + SLOT * slot)
+        let batches = aims.div_ceil(self.batch) as u32;
+        let in_round = self.plan.interval / batches * (aim / self.batch) as u32;
+        Some(self.started + self.plan.interval * round as u32 + in_round)
     }
 
     /// Whether the kernel has no room at the moment.
     fn send_what_is_due(&mut self) -> bool {
         let mut now = Instant::now();
+        let mut unread = 0;
         while let Some(due) = self.due() {
             if due > now {
                 now = Instant::now();
@@ -275,6 +284,11 @@ impl<'p> Run<'p> {
                 }
             }
             self.handled += 1;
+            unread += 1;
+            if unread == UNREAD {
+                self.hear();
+                unread = 0;
+            }
         }
         false
     }
@@ -329,34 +343,40 @@ impl<'p> Run<'p> {
         }
     }
 
-    fn listen(&mut self, at_most: Duration) {
-        let readable = {
+    /// Waits for replies. While there is more to send soon, they wait for the end of the pause:
+    /// the kernel has noted when each came, and waking up for every one costs more than it.
+    fn listen(&mut self, at_most: Duration, more_to_send: bool) {
+        const SOON: Duration = Duration::from_millis(100);
+        {
             let sockets = self.sockets.iter().flatten();
+            let sockets = sockets.filter(|_| !more_to_send || at_most > SOON);
             let mut fds: Vec<PollFd> =
                 sockets.map(|(socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
-            ppoll(&mut fds, Some(TimeSpec::from(at_most)), None).unwrap_or(0) > 0
-        };
-        if readable {
-            for v6 in [false, true] {
-                self.hear_replies(v6);
-                self.hear_refusals(v6);
-            }
+            ppoll(&mut fds, Some(TimeSpec::from(at_most)), None).ok();
+        }
+        self.hear();
+    }
+
+    /// Takes everything that has arrived.
+    fn hear(&mut self) {
+        for v6 in [false, true] {
+            self.hear_replies(v6);
+            self.hear_refusals(v6);
         }
     }
 
     fn hear_replies(&mut self, v6: bool) {
         let Some((socket, template)) = &mut self.sockets[usize::from(v6)] else { return };
-        while let Some(Arrived { from, at, message, checksum_right }) = socket.receive() {
-            let Some(echo) = packet::reply(v6, message) else { continue };
-            let Some(aim) = self.by_address.get(&from) else { continue };
-            let aim = &mut self.aims[*aim];
+        socket.receive(|Arrived { from, at, message, checksum_right }| {
+            let Some(echo) = packet::reply(v6, message) else { return };
+            let Some(aim) = self.by_address.get(&from) else { return };
             let data = template.compare(echo.data);
-            if data == Data::Foreign {
-                continue;
+            if data != Data::Foreign {
+                let aim = &mut self.aims[*aim];
+                let decided = aim.hear(echo.seq, at, checksum_right, data, self.plan.wait);
+                self.open -= usize::from(decided);
             }
-            let decided = aim.hear(echo.seq, at, checksum_right, data, self.plan.wait);
-            self.open -= usize::from(decided);
-        }
+        });
     }
 
     fn hear_refusals(&mut self, v6: bool) {

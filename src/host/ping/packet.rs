@@ -50,6 +50,9 @@ impl Template {
     /// The request with this number, checksum included. (The kernel makes its own for datagram
     /// sockets and for ICMPv6, where it depends on the addresses.)
     pub(super) fn numbered(&mut self, seq: u16) -> &[u8] {
+        if self.request[6..8] == seq.to_be_bytes() {
+            return &self.request;
+        }
         self.request[2..4].fill(0);
         self.request[6..8].copy_from_slice(&seq.to_be_bytes());
         let sum = checksum(&self.request);
@@ -108,15 +111,18 @@ pub(super) fn behind_ip(packet: &[u8]) -> Option<&[u8]> {
     packet.get(header..)
 }
 
-/// The internet checksum (RFC 1071); 0 over a message that has the right one.
+/// The internet checksum (RFC 1071); 0 over a message that has the right one. The sum comes out
+/// right whatever the order of bytes in a word, and in wider words too.
 pub(super) fn checksum(message: &[u8]) -> u16 {
-    let pairs =
-        message.chunks(2).map(|pair| u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
-    let mut sum: u32 = pairs.map(u32::from).sum();
+    let (words, rest) = message.as_chunks::<4>();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    let words = words.iter().chain(std::iter::once(&last));
+    let mut sum = words.fold(0u64, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    !(sum as u16)
+    u16::from_be(!(sum as u16))
 }
 
 /// Why a request was refused on its way.
@@ -184,6 +190,8 @@ mod tests {
         // The pattern runs on under the mark.
         assert_eq!(&request[16..], b"-DNAOS-DNAOS");
         assert_eq!(checksum(&request), 0);
+        // The example of RFC 1071.
+        assert_eq!(checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
         assert_eq!(Template::new(true, 1, 0, b"a", 3).numbered(1)[..2], [128, 0]);
         assert_eq!(checksum(Template::new(false, 1, 0, b"abc", 3).numbered(1)), 0);
     }

@@ -5,8 +5,8 @@ use crate::host::ping::packet::{self, Refusal, Unreachable};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr, ReceiveTimestampns};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, sendto,
-    setsockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg,
+    recvmsg, sendmsg, sendto, setsockopt,
 };
 use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -45,6 +45,9 @@ pub(super) struct IcmpSocket {
     id: u16,
     /// What the kernel last said is the most that a device or route takes.
     pub(super) mtu: Option<u32>,
+    /// The longest packet that may arrive, and a byte.
+    longest: usize,
+    /// Room for several of them.
     buffer: Vec<u8>,
     control: Vec<u8>,
 }
@@ -69,6 +72,11 @@ pub(super) struct Refused {
 impl IcmpSocket {
     /// Opens and sets up a socket for data of this size.
     pub(super) fn open(v6: bool, setup: &Setup, size: usize) -> Result<Self, NoSocket> {
+        /// Replies that are taken with one call, and the bytes they may be.
+        const AT_ONCE: usize = 32;
+        const BYTES: usize = 256 << 10;
+        // With an IPv4 header and its options.
+        let longest = size + packet::HEADER + 61;
         let (socket, raw) = unbound(v6)?;
         let mut this = Self {
             socket,
@@ -76,8 +84,8 @@ impl IcmpSocket {
             raw,
             id: setup.id,
             mtu: None,
-            // Room for an IPv4 header with options, and for a byte too many.
-            buffer: vec![0; size + packet::HEADER + 64],
+            longest,
+            buffer: vec![0; longest * (BYTES / longest).clamp(1, AT_ONCE)],
             control: nix::cmsg_space!(libc::timespec, libc::sock_extended_err, libc::sockaddr_in6),
         };
         this.control.resize(this.control.capacity(), 0);
@@ -142,6 +150,14 @@ impl IcmpSocket {
         }
     }
 
+    /// How many replies its receive buffer holds, and half as many again.
+    pub(super) fn room_for_replies(&self) -> usize {
+        /// What a packet takes beside its bytes, of which there may be twice as many.
+        const EACH: usize = 1024;
+        let room = self.socket.recv_buffer_size().unwrap_or(0);
+        (room * 2 / 3 / (EACH + 2 * self.longest)).max(1)
+    }
+
     /// Which kind of socket it is.
     pub(super) const fn is_raw(&self) -> bool {
         self.raw
@@ -173,34 +189,42 @@ impl IcmpSocket {
         sent.map(drop)
     }
 
-    /// The next reply to one of our requests, of those that have arrived.
-    pub(super) fn receive(&mut self) -> Option<Arrived<'_>> {
-        let (length, from, at) = self.next_reply()?;
-        let packet = &self.buffer[..length];
-        let with_header = self.raw && !self.v6;
-        let message = if with_header { packet::behind_ip(packet)? } else { packet };
-        let checksum_right = !with_header || packet::checksum(message) == 0;
-        Some(Arrived { from, at, message, checksum_right })
-    }
-
-    fn next_reply(&mut self) -> Option<(usize, IpAddr, Option<Duration>)> {
+    /// Hands on every reply to one of our requests that has arrived.
+    pub(super) fn receive(&mut self, mut hear: impl FnMut(Arrived)) {
         /// More pending errors of earlier requests than these are left for the next call.
-        const ATTEMPTS: usize = 64;
-        for _ in 0..ATTEMPTS {
-            let mut slices = [IoSliceMut::new(&mut self.buffer)];
+        const ERRORS: usize = 64;
+        let (fd, with_header) = (self.socket.as_raw_fd(), self.raw && !self.v6);
+        let mut errors = 0;
+        while errors < ERRORS {
+            let mut rooms: Vec<_> =
+                self.buffer.chunks_mut(self.longest).map(|room| [IoSliceMut::new(room)]).collect();
+            let (all, control) = (rooms.len(), nix::cmsg_space!(libc::timespec));
+            let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(all, Some(control));
             let flags = MsgFlags::MSG_DONTWAIT;
-            let fd = self.socket.as_raw_fd();
-            match recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut self.control), flags) {
-                Ok(got) => {
-                    let stamp = got.cmsgs().ok().and_then(|mut all| all.find_map(stamp));
-                    return Some((got.bytes, got.address.as_ref().and_then(address)?, stamp));
-                }
-                Err(Errno::EAGAIN) => return None,
+            let messages = match recvmmsg(fd, &mut headers, rooms.iter_mut(), flags, None) {
+                Ok(messages) => messages,
+                Err(Errno::EAGAIN) => return,
                 // What became of a request: the error queue has all that is known of it.
-                Err(_) => {}
+                Err(_) => {
+                    errors += 1;
+                    continue;
+                }
+            };
+            let mut received = 0;
+            for message in messages {
+                received += 1;
+                let packet = message.iovs().next().unwrap_or_default();
+                let from = message.address.as_ref().and_then(address);
+                let icmp = if with_header { packet::behind_ip(packet) } else { Some(packet) };
+                let (Some(from), Some(icmp)) = (from, icmp) else { continue };
+                let at = message.cmsgs().ok().and_then(|mut all| all.find_map(stamp));
+                let checksum_right = !with_header || packet::checksum(icmp) == 0;
+                hear(Arrived { from, at, message: icmp, checksum_right });
+            }
+            if received < all {
+                return;
             }
         }
-        None
     }
 
     /// The next ICMP error about one of our requests.
