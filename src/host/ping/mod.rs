@@ -512,3 +512,59 @@ fn round_trip(until_now: Duration, sent: Duration, taken: Option<Duration>) -> D
     let by_kernel = taken.and_then(|taken| taken.checked_sub(sent));
     by_kernel.filter(|rtt| *rtt <= until_now + CLOCKS_DIFFER).unwrap_or(until_now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_meanwhile_makes_no_round_trip() {
+        let ms = Duration::from_millis;
+        let sent = Duration::from_secs(1_700_000_000);
+        let rtt = |taken| round_trip(ms(20), sent, taken);
+        assert_eq!(rtt(Some(sent + ms(7))), ms(7), "when the kernel took it, not when it was read");
+        assert_eq!(rtt(Some(sent + ms(5000))), ms(20), "set forward");
+        assert_eq!(rtt(Some(sent - ms(5000))), ms(20), "set back");
+        assert_eq!(rtt(None), ms(20));
+    }
+
+    fn plan(count: u16, interval: u64) -> Plan {
+        Plan {
+            count,
+            interval: Duration::from_millis(interval),
+            wait: Duration::from_millis(500),
+            size: 64,
+            pattern: b"x".to_vec(),
+            source: None,
+            dont_fragment: false,
+            dscp: None,
+        }
+    }
+
+    #[test]
+    fn what_comes_back_is_counted_and_not_confused() {
+        let target = Target { to: "192.0.2.1:0".parse().expect("an address"), from: None };
+        let mut aim = Aim::new(target, &plan(4, 1));
+        let wait = Duration::from_millis(500);
+        let now = Instant::now();
+        for request in &mut aim.requests[..3] {
+            *request = Request::Sent(now, since_1970());
+        }
+        let mut hear = |seq, right, data| aim.hear(seq, None, right, data, wait);
+        assert!(!hear(2, false, Data::Changed), "a wrong checksum is no answer");
+        assert!(hear(2, true, Data::Intact));
+        assert!(!hear(2, true, Data::Intact), "a duplicate");
+        assert!(hear(1, true, Data::Changed), "overtaken, and changed");
+        for strange in [0, 4, 5, u16::MAX] {
+            assert!(!hear(strange, true, Data::Intact), "{strange} was not sent");
+        }
+        let refusal = Refusal { by: None, why: Unreachable::Neighbour };
+        assert!(aim.refuse(3, refusal.clone()));
+        assert!(!aim.refuse(3, refusal.clone()) && !aim.refuse(1, refusal.clone()));
+        assert!(!aim.hear(3, None, true, Data::Intact, wait), "after its refusal");
+        let echoes = aim.result();
+        assert_eq!((echoes.round_trips.len(), echoes.late, echoes.duplicates), (2, 0, 1));
+        assert_eq!((echoes.corrupted, echoes.reordered), (2, 1));
+        assert_eq!(echoes.refusals, [(refusal, 1)]);
+    }
+}
