@@ -5,6 +5,7 @@ TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 CHECKS := $(patsubst checks-manifest/%.toml,%,$(wildcard checks-manifest/*.toml))
 LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:iproute2 \
 	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file \
+	libvirtd:libvirt-daemon virsh:libvirt-clients \
 	setcap:libcap2-bin dnsmasq:dnsmasq-base haproxy:haproxy keepalived:keepalived radvd:radvd \
 	/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk \
 	'/usr/lib/*/dpdk/pmds-*/librte_mempool_ring.so*:^librte-mempool-ring[0-9]*$$' \
@@ -12,7 +13,7 @@ LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:
 BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
-.PHONY: build demo test lint unit lab bench clean
+.PHONY: build demo test lint unit lab lab-qemu bench clean
 
 ## static, stripped binaries in dist/bin
 build:
@@ -37,8 +38,12 @@ unit:
 
 lab: build
 	tests/lab/need $(LAB_TOOLS)
-	cargo test --target $(TARGET) --test lab --test ping --test otep --test vservice \
-		--test contract --test product
+	cargo test --target $(TARGET) --test '*'
+
+## check_vm on a guest that QEMU runs
+lab-qemu: build
+	tests/lab/need $(LAB_TOOLS) qemu-system-x86_64:qemu-system-x86
+	cargo test --target $(TARGET) --test vm -- --ignored
 
 ## cost against an empty static program and other programs, as ratios
 bench: build

@@ -91,7 +91,7 @@ fn module(entry: &Entry) -> String {
         red = entry.red,
         main = entry.main_metric,
         remembers = entry.remembers,
-        caps = entry.rights.capabilities,
+        caps = [&*entry.rights.capabilities, &*entry.rights.optional].concat(),
     )
 }
 

@@ -62,6 +62,7 @@ const AS_ROOT: &[Expect] = &[
     ("router 7", 0, &[]),
     ("snat 7", 0, &[]),
     ("router 8", 0, &[]),
+    ("router 9", 0, &[]),
     ("metadata 21", 0, &[]),
     ("loadbalancer 21", 0, &[]),
     ("metadata 22", 2, &["no-process"]),
@@ -73,8 +74,8 @@ const AS_ROOT: &[Expect] = &[
     ("dhcp 1 -c alive=3:", 2, &["limit"]),
 ];
 
-/// Without any right: what pid files and command lines show; what only the namespace would show is
-/// unknown, never critical.
+/// Without any right: what pid files, the kernel's numbers of namespaces and command lines show. What
+/// is not found is unknown, never critical.
 const AS_NOBODY: &[Expect] = &[
     ("dhcp 1", 0, &[]),
     ("dhcp 2", 3, &["forbidden"]),
@@ -92,8 +93,11 @@ const AS_NOBODY: &[Expect] = &[
     ("router 3", 2, &["stopped"]),
     ("router 5", 0, &[]),
     ("router 8", 0, &[]),
+    ("dhcp 12", 1, &["stuck"]),
     ("dhcp 13 --interfaces", 2, &["link-down"]),
     ("pod 24", 0, &[]),
+    ("vpn 25", 0, &[]),
+    ("metadata 21", 0, &[]),
 ];
 
 /// With the right to see processes alone: all verdicts of root but those on interfaces, which are

@@ -1,7 +1,11 @@
 //! The verdicts, one file per monitored object. A check asks the host for facts and judges them;
 //! it knows no socket and prints nothing.
 
+pub mod bridge;
 pub mod device;
+pub mod instance_communications;
+pub mod instance_vnic;
+pub mod neighbour;
 pub mod otep;
 pub mod ovs_life;
 pub mod ovs_place;
@@ -9,7 +13,10 @@ pub mod ovs_port;
 pub mod path;
 pub mod ping;
 pub mod pnic_ovs;
+pub mod vconnector;
 pub mod vedge_ovs;
+pub mod vm;
+pub mod vnic_vconnector;
 pub mod vservice;
 
 use crate::host::{Host, Trouble, Why};

@@ -698,7 +698,8 @@ mod tests {
         ovs.vswitchd.answer = Ok(crate::host::ovs::daemon::Answer {
             rtt: Duration::from_millis(1),
             version: "3.1.0".into(),
-            long_polls: None,
+            second: None,
+            control: "/run/x/ovs-vswitchd.1.ctl".into(),
         });
         facts.ovs = Ok(ovs);
         let report = Otep::judge(&facts, &args(""), &Past::default());

@@ -183,7 +183,7 @@ fn subjects<'t>(report: &mut Report, tables: &'t Tables, args: &'t Args) -> Vec<
             }
             all
         }
-        Wanted::All => {
+        _ => {
             let on_bridge = |s: &Subject| {
                 args.bridge.as_ref().is_none_or(|b| s.bridge.is_some_and(|on| on.name == *b))
             };
@@ -595,8 +595,12 @@ mod tests {
     }
 
     fn alive() -> Daemon {
-        let answer =
-            Answer { rtt: Duration::from_millis(1), version: "3.1.0".into(), long_polls: None };
+        let answer = Answer {
+            rtt: Duration::from_millis(1),
+            version: "3.1.0".into(),
+            second: None,
+            control: "/run/x.7.ctl".into(),
+        };
         Daemon {
             name: "ovs-vswitchd",
             pidfile: Err(Trouble { whom: "x".into(), why: Why::Absent }),

@@ -134,7 +134,7 @@ fn measure(report: &mut Report, daemon: &Daemon) {
     let name = daemon.name;
     if let Ok(answer) = &daemon.answer {
         report.measure_of(name, metric::RTT, milliseconds(answer.rtt));
-        report.measure_of(name, metric::LONG_POLLS, answer.long_polls.map(|n| n as f64));
+        report.measure_of(name, metric::LONG_POLLS, answer.long_polls().map(|n| n as f64));
     }
     if let Some(process) = &daemon.process {
         report.measure_of(name, metric::UPTIME, process.age as f64);
@@ -183,7 +183,8 @@ mod tests {
             answer: Ok(Answer {
                 rtt: Duration::from_micros(400),
                 version: "3.1.0".into(),
-                long_polls: None,
+                second: None,
+                control: "/run/x.7.ctl".into(),
             }),
             leftovers: 0,
         }

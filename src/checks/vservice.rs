@@ -8,7 +8,7 @@ use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::neutron::{self, HaState, Records};
 use crate::host::process::State;
 use crate::host::service::{By, Daemon, Daemons, Fate, Record, Wanted};
-use crate::host::sockets::{self, Taken};
+use crate::host::sockets::{self, UdpPorts};
 use crate::host::{Host, Trouble, Why, ovs};
 use crate::manifest::check_vservice::{SPEC, code, fact, metric};
 use crate::plugin::past::Past;
@@ -114,8 +114,10 @@ pub struct Facts {
     pub daemons: Result<Daemons, Trouble>,
     /// What Neutron keeps of it.
     pub records: Records,
-    /// Its ports, where a process of it can be seen.
-    pub taken: Option<Result<Taken, Trouble>>,
+    /// Its UDP ports, where they matter and a process of it can be seen.
+    pub udp: Option<Result<UdpPorts, Trouble>>,
+    /// Its listening TCP ports, likewise.
+    pub tcp: Option<Result<BTreeSet<u16>, Trouble>>,
     /// Its interfaces, where they are asked for or are all there is.
     pub interfaces: Option<Interfaces>,
 }
@@ -170,7 +172,8 @@ impl Check for Vservice {
             Err(trouble) => (Err(trouble), None),
         };
         let daemons = Ok(Daemons::default());
-        let mut facts = Facts { namespace, daemons, records, taken: None, interfaces: None };
+        let mut facts =
+            Facts { namespace, daemons, records, udp: None, tcp: None, interfaces: None };
         if let Some(netns) = netns {
             facts.look_inside(args, host, &netns, &names);
         }
@@ -235,15 +238,18 @@ impl Facts {
         // The keepalived of a distributed HA router lives beside it.
         let sibling = format!("snat-{}", args.id()).parse().ok();
         let sibling = sibling.and_then(|name| match netns::look(&name) {
-            Ok(Standing::Live(sibling)) => Some(sibling.id),
+            Ok(Standing::Live(sibling)) => Some(sibling),
             _ => None,
         });
+        let sibling = sibling.as_ref();
         let wanted = Wanted { names, required: &required, records: &self.records, sibling };
         self.daemons = host.daemons(netns, &wanted);
-        let alive = self.daemons.iter().flat_map(|daemons| &daemons.found);
-        let witness =
-            alive.filter(|d| d.process.state != State::Dead).map(|d| d.process.pid).next();
-        self.taken = witness.map(sockets::taken);
+        if let Ok(daemons) = &self.daemons {
+            let works = |name: &str| working(daemons, name).map(|daemon| daemon.process.pid);
+            let dnsmasq = works("dnsmasq").filter(|_| args.role == Role::Dhcp);
+            self.udp = dnsmasq.map(sockets::udp);
+            self.tcp = works("haproxy").map(|pid| sockets::tcp(netns, pid));
+        }
         let processless = self.daemons.as_ref().is_ok_and(|daemons| daemons.found.is_empty());
         if args.interfaces || (args.role == Role::Router && processless) {
             self.interfaces = Some(interfaces(host, netns));
@@ -404,58 +410,58 @@ const DHCP6: u16 = 547;
 /// Where the metadata proxies of Neutron listen: of the DHCP agent and OVN, of the L3 agent.
 const METADATA: [u16; 2] = [80, 9697];
 
-/// A daemon that lives but does not listen serves nobody. One that is stopped or dead is told
-/// already.
+/// A daemon that could answer; one that is stopped or dead is told as that alone.
+fn working<'d>(daemons: &'d Daemons, name: &str) -> Option<&'d Daemon> {
+    let works = |d: &&Daemon| matches!(d.process.state, State::Alive | State::Stuck);
+    daemons.found.iter().filter(works).find(|daemon| daemon.is(name))
+}
+
+/// A daemon that lives but does not listen serves nobody.
 fn judge_ports(report: &mut Report, facts: &Facts, daemons: &Daemons, role: Role) {
-    let taken = match &facts.taken {
-        Some(Ok(taken)) => taken,
-        Some(Err(trouble)) => return report.note(trouble.to_string()),
-        None => return,
-    };
-    let works = |name: &str| {
-        daemons
-            .found
-            .iter()
-            .find(|d| d.is(name) && matches!(d.process.state, State::Alive | State::Stuck))
-    };
     let mut open = Vec::new();
-    if role == Role::Dhcp
-        && let Some(dnsmasq) = works("dnsmasq")
-    {
+    match (working(daemons, "dnsmasq"), &facts.udp) {
         // A network with IPv6 alone has no port 67.
-        if taken.udp.contains(&DHCP) {
-            open.push("UDP 67".to_owned());
-        } else if taken.udp6.contains(&DHCP6) {
+        (Some(_), Some(Ok(ports))) if ports.v4.contains(&DHCP) => open.push("UDP 67".to_owned()),
+        (Some(_), Some(Ok(ports))) if ports.v6.contains(&DHCP6) => {
             open.push("UDP 547 (IPv6)".to_owned());
-        } else {
-            not_listening(report, dnsmasq, "UDP 67 (DHCP)");
         }
+        (Some(dnsmasq), Some(Ok(_))) => not_listening(report, dnsmasq, "UDP 67 (DHCP)"),
+        (_, Some(Err(trouble))) => unseen_ports(report, trouble),
+        _ => {}
     }
-    if let Some(haproxy) = works("haproxy").filter(|_| role != Role::None) {
-        match missing_port(facts.records.haproxy_ports.as_ref(), taken, role) {
-            None => open.extend(taken.tcp.iter().map(|port| format!("TCP {port}"))),
-            Some(port) => not_listening(report, haproxy, &port),
+    match (working(daemons, "haproxy"), &facts.tcp) {
+        (Some(haproxy), Some(Ok(ports))) => {
+            match missing_port(facts.records.haproxy_ports.as_ref(), ports, role) {
+                None => open.extend(ports.iter().map(|port| format!("TCP {port}"))),
+                Some(port) => not_listening(report, haproxy, &port),
+            }
         }
+        (_, Some(Err(trouble))) => unseen_ports(report, trouble),
+        _ => {}
     }
     if !open.is_empty() {
-        report.fine(format!("open: {} (/proc/PID/net)", open.join(", ")));
+        report.fine(format!("open: {}", open.join(", ")));
     }
+}
+
+/// Any user may read them, so this is no lack of rights: the process ended while it was looked at.
+fn unseen_ports(report: &mut Report, trouble: &Trouble) {
+    let text = format!("its ports cannot be seen: {trouble}");
+    report.find(&plugin::code::UNREADABLE, text);
 }
 
 /// The port that a haproxy should listen at, if it does not. Where its configuration may not be
 /// read, any port of a metadata proxy will do, and any at all for a load balancer.
-fn missing_port(told: Option<&BTreeSet<u16>>, taken: &Taken, role: Role) -> Option<String> {
+fn missing_port(told: Option<&BTreeSet<u16>>, open: &BTreeSet<u16>, role: Role) -> Option<String> {
     match told {
         Some(ports) => {
-            let closed = ports.iter().find(|port| !taken.tcp.contains(port))?;
+            let closed = ports.iter().find(|port| !open.contains(port))?;
             Some(format!("TCP {closed}"))
         }
-        None if role == Role::LoadBalancer => {
-            taken.tcp.is_empty().then(|| "any TCP port".to_owned())
-        }
+        None if role == Role::LoadBalancer => open.is_empty().then(|| "any TCP port".to_owned()),
         None => {
-            let open = METADATA.iter().any(|port| taken.tcp.contains(port));
-            (!open).then(|| format!("TCP {} or {}", METADATA[0], METADATA[1]))
+            let proxied = METADATA.iter().any(|port| open.contains(port));
+            (!proxied).then(|| format!("TCP {} or {}", METADATA[0], METADATA[1]))
         }
     }
 }
@@ -566,13 +572,13 @@ mod tests {
     }
 
     fn facts(found: Vec<Daemon>) -> Facts {
-        let taken =
-            Taken { udp: BTreeSet::from([67]), tcp: BTreeSet::from([53, 80]), ..Taken::default() };
+        let udp = UdpPorts { v4: BTreeSet::from([67]), v6: BTreeSet::new() };
         Facts {
             namespace: Ok(Namespace::Live),
             daemons: Ok(Daemons { found, ..Daemons::default() }),
             records: Records::default(),
-            taken: Some(Ok(taken)),
+            udp: Some(Ok(udp)),
+            tcp: Some(Ok(BTreeSet::from([53, 80]))),
             interfaces: None,
         }
     }
@@ -676,19 +682,21 @@ mod tests {
     #[test]
     fn a_daemon_that_does_not_listen_serves_nobody() {
         let dnsmasq = || facts(vec![daemon("dnsmasq", 1, State::Alive)]);
-        let ports = |udp: &[u16], udp6: &[u16], tcp: &[u16]| {
-            let set = |ports: &[u16]| ports.iter().copied().collect();
-            Some(Ok(Taken { udp: set(udp), udp6: set(udp6), tcp: set(tcp) }))
-        };
+        let set = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<u16>>();
+        let udp = |v4: &[u16], v6: &[u16]| Some(Ok(UdpPorts { v4: set(v4), v6: set(v6) }));
         let dhcp = args(Role::Dhcp);
-        let closed = dnsmasq().with(|f| f.taken = ports(&[53], &[], &[]));
-        assert_eq!(codes(closed, &dhcp), ["not-listening"]);
-        assert!(codes(dnsmasq().with(|f| f.taken = ports(&[], &[547], &[])), &dhcp).is_empty());
+        assert_eq!(codes(dnsmasq().with(|f| f.udp = udp(&[53], &[])), &dhcp), ["not-listening"]);
+        assert!(codes(dnsmasq().with(|f| f.udp = udp(&[], &[547])), &dhcp).is_empty());
+        let ended = Trouble { whom: "/proc/1/net/udp".into(), why: Why::Absent };
+        assert_eq!(codes(dnsmasq().with(|f| f.udp = Some(Err(ended))), &dhcp), ["unreadable"]);
+        // One that is stopped is told as that alone.
+        let stopped = facts(vec![daemon("dnsmasq", 1, State::Stopped)]);
+        assert_eq!(codes(stopped.with(|f| f.udp = None), &dhcp), ["stopped"]);
 
         let haproxy = |tcp: &[u16], told: Option<&[u16]>| {
-            let told = told.map(|ports| ports.iter().copied().collect());
+            let (tcp, told) = (Some(Ok(set(tcp))), told.map(set));
             facts(vec![daemon("haproxy", 1, State::Alive)])
-                .with(|f| (f.taken, f.records.haproxy_ports) = (ports(&[], &[], tcp), told))
+                .with(|f| (f.tcp, f.records.haproxy_ports) = (tcp, told))
         };
         let router = args(Role::Router);
         assert!(codes(haproxy(&[9697], None), &router).is_empty());
@@ -696,9 +704,7 @@ mod tests {
         assert_eq!(codes(haproxy(&[80], Some(&[9697])), &router), ["not-listening"]);
         assert!(codes(haproxy(&[8080], Some(&[8080])), &router).is_empty());
         assert!(codes(haproxy(&[22], None), &args(Role::LoadBalancer)).is_empty());
-        // One that is stopped is told as that alone.
-        let stopped = facts(vec![daemon("dnsmasq", 1, State::Stopped)]);
-        assert_eq!(codes(stopped.with(|f| f.taken = ports(&[], &[], &[])), &dhcp), ["stopped"]);
+        assert_eq!(codes(haproxy(&[], None), &args(Role::LoadBalancer)), ["not-listening"]);
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// Number of the device it is enslaved to.
     pub master: Option<u32>,
+    /// What kind of device that is; `openvswitch` where Open vSwitch's kernel datapath has it.
+    pub master_kind: Option<String>,
     /// Number of its lower device or partner, in the namespace of [`Self::partner_netns`].
     pub partner: Option<u32>,
     /// Where the partner is, if not in the same namespace: the kernel's number for that one.
@@ -125,6 +127,8 @@ pub struct Bridge {
 pub struct Port {
     /// What the spanning tree lets it do.
     pub state: PortState,
+    /// Its number in the bridge.
+    pub number: Option<u16>,
 }
 
 /// What the spanning tree lets a port do (`BR_STATE_*`).
@@ -379,7 +383,8 @@ fn linkinfo(link: &mut Link, info: &[u8]) {
     if link.kind.as_deref() == Some("bridge") {
         link.bridge = netlink::find(info, libc::IFLA_INFO_DATA, bridge);
     }
-    if netlink::find(info, libc::IFLA_INFO_SLAVE_KIND, string).as_deref() == Some("bridge") {
+    link.master_kind = netlink::find(info, libc::IFLA_INFO_SLAVE_KIND, string);
+    if link.master_kind.as_deref() == Some("bridge") {
         link.port = netlink::find(info, libc::IFLA_INFO_SLAVE_DATA, port);
     }
 }
@@ -403,8 +408,10 @@ fn bridge(data: &[u8]) -> Bridge {
 /// `IFLA_BRPORT_*` of `linux/if_link.h`.
 fn port(data: &[u8]) -> Port {
     const STATE: u16 = 1;
+    const NO: u16 = 18;
     let state = netlink::find(data, STATE, |value| value.first().copied()).flatten();
-    Port { state: PortState::from_byte(state.unwrap_or(0)) }
+    let number = netlink::find(data, NO, |value| value.try_into().ok().map(u16::from_ne_bytes));
+    Port { state: PortState::from_byte(state.unwrap_or(0)), number: number.flatten() }
 }
 
 /// The first eight fields of `struct rtnl_link_stats64`.

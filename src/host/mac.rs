@@ -12,6 +12,15 @@ impl Mac {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
+
+    /// The address that libvirt gives to the tap of a guest with this one: the first byte is 0xfe,
+    /// so that the bridge takes neither the guest's address for the host's nor its own from the
+    /// tap (`virNetDevTapCreateInBridgePort`).
+    pub const fn of_tap(self) -> Self {
+        let [_, rest @ ..] = self.0;
+        let [b, c, d, e, f] = rest;
+        Self([0xfe, b, c, d, e, f])
+    }
 }
 
 impl FromStr for Mac {

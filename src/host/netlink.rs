@@ -3,7 +3,10 @@
 
 use crate::host::netns::Netns;
 use netlink_packet_core::NlasIterator;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{
+    Socket, SocketAddr,
+    protocols::{NETLINK_ROUTE, NETLINK_SOCK_DIAG},
+};
 use std::io;
 
 const HEADER: usize = 16;
@@ -72,7 +75,11 @@ impl Route {
     /// # Errors
     /// What the kernel says.
     pub fn here() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        Self::of(NETLINK_ROUTE)
+    }
+
+    fn of(family: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(family)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
         Ok(Self { socket })
@@ -84,6 +91,14 @@ impl Route {
     /// What the kernel says; `PermissionDenied` without the capability.
     pub fn inside(netns: &Netns) -> io::Result<Self> {
         netns.visit(Self::here)
+    }
+
+    /// A socket in another namespace for `sock_diag(7)`, which is asked in the same way.
+    ///
+    /// # Errors
+    /// As [`Self::inside`].
+    pub(super) fn sock_diag_inside(netns: &Netns) -> io::Result<Self> {
+        netns.visit(|| Self::of(NETLINK_SOCK_DIAG))
     }
 
     /// Asks for one object, and returns the answer's fixed part and attributes. The kernel has it
@@ -102,6 +117,17 @@ impl Route {
             Ok(())
         })?;
         body.unwrap_or_else(|| Err(io::Error::other("an empty answer")))
+    }
+
+    /// Tells the kernel to do something, and returns when it has agreed.
+    pub(super) fn tell(&self, question: Question, flags: i32) -> io::Result<()> {
+        self.socket.send(&question.sealed(flags | libc::NLM_F_ACK), 0)?;
+        let mut answer = Vec::with_capacity(BUFFER);
+        self.receive(&mut answer)?;
+        for_each(&answer, |kind, _, message| match status_of(message) {
+            0 if is(kind, libc::NLMSG_ERROR) => Ok(()),
+            _ => Err(error_of(message)),
+        })
     }
 
     /// Asks for a whole table; what `read` makes of each message is kept. The kernel makes each
@@ -265,6 +291,8 @@ mod tests {
         let route = Route::here().expect("a socket");
         let error = route.ask(Question::new(libc::RTM_GETLINK, &[0; 16]).with_string(3, "nosuch0"));
         assert_eq!(error.map_err(|e| e.raw_os_error()), Err(Some(libc::ENODEV)));
+        let told = route.tell(Question::new(libc::RTM_DELLINK, &[0; 16]), 0);
+        assert!(told.is_err_and(|e| e.raw_os_error() != Some(0)), "no device was named");
         // The socket goes on after an error.
         let dump = route.dump(&Question::new(libc::RTM_GETLINK, &[0; 16]), |_| Ok(Some(())));
         assert!(!dump.expect("a dump").items.is_empty());

@@ -5,7 +5,8 @@
 //! propagate (in a container).
 
 use crate::host::link::plain_name;
-use crate::host::netlink::{self, Question, Route};
+use crate::host::netlink::Route;
+use crate::host::nsid::NETNSA_FD;
 use crate::host::trouble::Trouble;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::statfs::{FsType, Statfs, fstatfs, statfs};
@@ -53,21 +54,17 @@ pub struct Netns {
     pub id: NetnsId,
 }
 
-/// What tells a namespace from all others while it lives: device and inode of its file.
+/// What tells a namespace from all others while it lives: the inode of its file. All are files of the
+/// one namespace file system of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NetnsId {
-    device: u64,
-    inode: u64,
-}
+pub struct NetnsId(u64);
 
 impl NetnsId {
-    /// The namespace that a file stands for: `/run/netns/NAME`, `/proc/PID/ns/net`.
-    ///
-    /// # Errors
-    /// What the kernel says; `PermissionDenied` for another user's process without
-    /// `CAP_SYS_PTRACE`, `NotFound` for a process that ended or is a zombie.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|file| Self { device: file.dev(), inode: file.ino() })
+    /// From what `/proc/PID/ns/net` points to: `net:[4026531840]`. To read the link costs half of
+    /// following it.
+    pub(super) fn from_link(target: &[u8]) -> Option<Self> {
+        let inode = target.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+        str::from_utf8(inode).ok()?.parse().ok().map(Self)
     }
 }
 
@@ -128,8 +125,7 @@ fn open(path: &Path) -> io::Result<Option<Netns>> {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
         Err(e) => return Err(e),
     };
-    let metadata = file.metadata()?;
-    let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
+    let id = NetnsId(file.metadata()?.ino());
     Ok(Some(Netns { file, id }))
 }
 
@@ -158,14 +154,7 @@ impl Netns {
     /// # Errors
     /// What the kernel says.
     pub(super) fn number(&self, route: &Route) -> io::Result<Option<i32>> {
-        /// `NETNSA_*` of `linux/net_namespace.h`, and the length of `rtgenmsg` with its padding.
-        const NSID: u16 = 1;
-        const FD: u16 = 3;
-        const FIXED: usize = 4;
-        let file = self.file.as_raw_fd().to_ne_bytes();
-        let answer = route.ask(Question::new(libc::RTM_GETNSID, &[0; FIXED]).with(FD, &file))?;
-        let number = netlink::find(&answer[FIXED.min(answer.len())..], NSID, netlink::number);
-        Ok(number.flatten().map(u32::cast_signed).filter(|number| *number >= 0))
+        route.netns_number(NETNSA_FD, self.file.as_raw_fd())
     }
 
     /// Does something inside the namespace, and comes back. Needs `CAP_SYS_ADMIN`. Only for what
@@ -190,7 +179,11 @@ mod tests {
     #[test]
     fn our_own_namespace_is_one_and_a_plain_file_is_not() {
         let own = open(Path::new("/proc/self/ns/net")).expect("our own").expect("a namespace");
-        assert_eq!(own.id, NetnsId::of(Path::new("/proc/self/ns/net")).expect("our own"));
+        let link = std::fs::read_link("/proc/self/ns/net").expect("our own");
+        assert_eq!(NetnsId::from_link(link.as_os_str().as_encoded_bytes()), Some(own.id));
+        for nonsense in ["", "net:[]", "net:[x]", "mnt:[1]", "/proc/1/ns/net"] {
+            assert_eq!(NetnsId::from_link(nonsense.as_bytes()), None, "{nonsense}");
+        }
         assert!(open(Path::new("/proc/self/exe")).expect("our program").is_none());
         let name: NetnsName = "calipso-no-such-namespace".parse().expect("a name");
         assert!(matches!(look(&name), Ok(Standing::Absent)));

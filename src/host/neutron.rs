@@ -1,12 +1,11 @@
 //! What Neutron's agents keep in their state directory about the services of a namespace: pid
 //! files, and whether this node is the primary of an HA router.
 
+use crate::host::procfs;
 use crate::host::trouble::{Trouble, Why};
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -87,7 +86,7 @@ fn pid_files(daemon: &str, id: &str) -> Vec<String> {
 }
 
 fn ha_state(file: &Path) -> Option<HaState> {
-    match read_text(file).ok()?.trim() {
+    match procfs::text(file).ok()?.trim() {
         // `master` before Wallaby.
         "primary" | "master" => Some(HaState::Primary),
         "backup" | "standby" => Some(HaState::Backup),
@@ -102,7 +101,7 @@ fn haproxy_ports(state: &Path, id: &str) -> Option<BTreeSet<u16>> {
         format!("ovn-metadata-proxy/{id}.conf"),
         format!("lbaas/v2/{id}/haproxy.conf"),
     ];
-    let text = places.iter().find_map(|place| read_text(&state.join(place)).ok())?;
+    let text = places.iter().find_map(|place| procfs::text(state.join(place)).ok())?;
     let ports = bound_ports(&text);
     (!ports.is_empty()).then_some(ports)
 }
@@ -119,7 +118,7 @@ fn bound_ports(configuration: &str) -> BTreeSet<u16> {
 /// A haproxy of several processes writes a line for each.
 fn read_pids(path: &Path) -> Result<Vec<Recorded>, Trouble> {
     let trouble = |why| Trouble { whom: path.display().to_string(), why };
-    let text = match read_text(path) {
+    let text = match procfs::text(path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(trouble(Why::of(&e))),
@@ -131,15 +130,6 @@ fn read_pids(path: &Path) -> Result<Vec<Recorded>, Trouble> {
     let written = std::fs::metadata(path).and_then(|file| file.modified());
     let before_boot = written.is_ok_and(|written| written < booted());
     Ok(pids.into_iter().map(|pid| Recorded { path: path.to_owned(), pid, before_boot }).collect())
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    const LONGEST: u64 = 1 << 20;
-    // A fifo in its place must not block us.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// When this machine was started, by the clock of today.

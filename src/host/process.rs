@@ -2,9 +2,13 @@
 //! be read by any user; which namespace another user's process is in needs `CAP_SYS_PTRACE`.
 
 use crate::host::netns::NetnsId;
+use crate::host::procfs;
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
@@ -145,39 +149,31 @@ fn known(process: &sysinfo::Process) -> Option<Process> {
     })
 }
 
-/// The processes of a network namespace, as far as they can be seen.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Members {
-    /// Those that are in it. A zombie is in no namespace any more.
-    pub pids: Vec<i32>,
-    /// Whether there are processes whose namespace we may not see.
-    pub hidden: bool,
-}
-
-/// Looks for the processes of a network namespace: one `stat` for each process of the machine.
-///
-/// # Errors
-/// `/proc` cannot be read.
-pub fn members(netns: NetnsId) -> io::Result<Members> {
-    let mut members = Members { pids: Vec::new(), hidden: !shows_all() };
-    for pid in pids()? {
-        match netns_of(pid) {
-            Ok(id) if id == netns => members.pids.push(pid),
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => members.hidden = true,
-            // Another namespace; or it ended, or is a zombie.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    Ok(members)
-}
-
 /// The network namespace of a process.
 ///
 /// # Errors
 /// `PermissionDenied` for another user's process without `CAP_SYS_PTRACE`, `NotFound` for one that
 /// ended or is a zombie.
 pub fn netns_of(pid: i32) -> io::Result<NetnsId> {
-    NetnsId::of(Path::new(&format!("/proc/{pid}/ns/net")))
+    // Kept free of allocations: a search asks this of every process of the machine.
+    let mut path = [0_u8; 32];
+    write!(&mut path[..], "/proc/{pid}/ns/net\0")?;
+    let mut target = [0_u8; 32];
+    // SAFETY: the path ends with a NUL, and the kernel writes at most the length of the target.
+    let length =
+        unsafe { libc::readlink(path.as_ptr().cast(), target.as_mut_ptr().cast(), target.len()) };
+    let Ok(length) = usize::try_from(length) else { return Err(io::Error::last_os_error()) };
+    NetnsId::from_link(&target[..length]).ok_or_else(|| io::Error::other("no namespace"))
+}
+
+/// Our own network namespace.
+///
+/// # Errors
+/// `/proc` is not mounted.
+pub fn our_netns() -> io::Result<NetnsId> {
+    let link = std::fs::read_link("/proc/self/ns/net")?;
+    NetnsId::from_link(link.as_os_str().as_encoded_bytes())
+        .ok_or_else(|| io::Error::other("no namespace"))
 }
 
 /// The pids of all processes that can be seen.
@@ -186,14 +182,14 @@ pub fn netns_of(pid: i32) -> io::Result<NetnsId> {
 /// `/proc` cannot be read.
 pub fn pids() -> io::Result<Vec<i32>> {
     let mut pids = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    for entry in Dir::open("/proc", OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?.iter() {
+        pids.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok()));
     }
     Ok(pids)
 }
 
-/// `/proc` mounted with `hidepid` lists the caller's own processes only.
-fn shows_all() -> bool {
+/// Whether `/proc` shows all processes: mounted with `hidepid` it lists the caller's own processes only.
+pub fn shows_all() -> bool {
     Path::new("/proc/1").exists()
 }
 
@@ -202,7 +198,7 @@ fn shows_all() -> bool {
 /// # Errors
 /// There is no such process for us.
 pub fn name_of(pid: i32) -> io::Result<String> {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned())
+    procfs::text(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned())
 }
 
 /// The command line of a process, its arguments joined by spaces; any user may read it. Empty for
@@ -211,10 +207,8 @@ pub fn name_of(pid: i32) -> io::Result<String> {
 /// # Errors
 /// There is no such process for us.
 pub fn command_line(pid: i32) -> io::Result<String> {
-    const LONGEST: u64 = 128 << 10;
-    let mut bytes = Vec::new();
-    File::open(format!("/proc/{pid}/cmdline"))?.take(LONGEST).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned())
+    let line = procfs::text(format!("/proc/{pid}/cmdline"))?;
+    Ok(line.replace('\0', " ").trim_end().to_owned())
 }
 
 /// Whether a process lives in our network namespace. `/proc/PID/net` is a directory of the
@@ -264,9 +258,9 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_a_member_of_its_namespace() {
-        let own = netns_of(me()).expect("our own /proc");
-        assert!(members(own).expect("/proc").pids.contains(&me()));
+    fn this_process_is_among_all_and_has_a_namespace() {
+        assert!(pids().expect("/proc").contains(&me()));
+        assert!(netns_of(me()).is_ok());
         assert_eq!(
             name_of(me()).expect("our own /proc"),
             look_at(&[me()], Depth::State)[&me()].name

@@ -5,6 +5,7 @@ use crate::host::link::Link;
 use crate::host::netlink::Route;
 use crate::host::netns::{Netns, NetnsId};
 use crate::host::neutron::{Recorded, Records};
+use crate::host::nsid::Search;
 use crate::host::process::{self, Depth, Process, State};
 use crate::host::{Host, Trouble};
 use nix::poll::{PollTimeout, poll};
@@ -21,7 +22,7 @@ pub struct Wanted<'w> {
     /// What Neutron keeps of them.
     pub records: &'w Records,
     /// Another namespace where a recorded process may live.
-    pub sibling: Option<NetnsId>,
+    pub sibling: Option<&'w Netns>,
 }
 
 /// What was found.
@@ -47,7 +48,7 @@ pub struct Daemon {
 /// How a process is known to be a namespace's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// It lives in it.
+    /// It lives in it, as any user may know where the kernel numbers the namespace.
     Namespace,
     /// Its command line names the namespace's id; where it lives may not be seen.
     CommandLine,
@@ -96,48 +97,21 @@ impl Host {
         if wanted.names.is_empty() {
             return Ok(daemons);
         }
+        let mut places = Places::new(netns, wanted);
         for (name, recorded) in &wanted.records.pids {
-            let fate = fate(name, recorded, netns.id, wanted);
+            let fate = places.fate(name, recorded);
             let (daemon, recorded) = (name.clone(), recorded.clone());
             daemons.records.push(Record { daemon, recorded, fate });
         }
         let mut known: Vec<(i32, By)> = daemons.records.iter().filter_map(Record::here).collect();
         daemons.found = look_at(&known);
         if !daemons.suffice(wanted) {
-            daemons.hidden = self.search(netns.id, wanted, &mut known)?;
+            known.extend(places.search().map_err(|e| Trouble::of("/proc", &e))?);
+            daemons.hidden = places.denied || !process::shows_all();
             daemons.found = look_at(&known);
         }
         self.look_again_at_sleepers(&mut daemons.found);
         Ok(daemons)
-    }
-
-    /// Adds the processes that are in the namespace, or seem to be; says whether others may be.
-    fn search(
-        &self,
-        netns: NetnsId,
-        wanted: &Wanted,
-        known: &mut Vec<(i32, By)>,
-    ) -> Result<bool, Trouble> {
-        let trouble = |e: io::Error| Trouble::of("/proc", &e);
-        let members = process::members(netns).map_err(trouble)?;
-        let is_wanted = |pid: i32| process::name_of(pid).is_ok_and(|name| wanted.has(&name));
-        let add = |known: &mut Vec<(i32, By)>, pid: i32, by: By| {
-            if !known.iter().any(|(other, _)| *other == pid) {
-                known.push((pid, by));
-            }
-        };
-        for pid in members.pids.into_iter().filter(|pid| is_wanted(*pid)) {
-            add(known, pid, By::Namespace);
-        }
-        if members.hidden {
-            for pid in process::pids().map_err(trouble)?.into_iter().filter(|pid| is_wanted(*pid)) {
-                let where_it_is = process::netns_of(pid).map_err(|e| e.kind());
-                if where_it_is == Err(io::ErrorKind::PermissionDenied) && names_id(pid, wanted) {
-                    add(known, pid, By::CommandLine);
-                }
-            }
-        }
-        Ok(members.hidden)
     }
 
     /// A moment in uninterruptible sleep is normal.
@@ -184,6 +158,94 @@ impl Host {
     }
 }
 
+/// Where processes live, as seen from a namespace.
+struct Places<'p> {
+    wanted: &'p Wanted<'p>,
+    home: NetnsId,
+    numbers: Option<Search>,
+    namespaces: Vec<&'p Netns>,
+    /// The namespace of some process was not to be seen.
+    denied: bool,
+}
+
+/// Where a process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Here(By),
+    InSibling,
+    Elsewhere,
+    /// It is a zombie, or ended just now.
+    Nowhere,
+}
+
+impl<'p> Places<'p> {
+    fn new(netns: &'p Netns, wanted: &'p Wanted<'p>) -> Self {
+        let namespaces = [Some(netns), wanted.sibling].into_iter().flatten().collect();
+        Self { wanted, home: netns.id, numbers: None, namespaces, denied: false }
+    }
+
+    /// A process is believed to be the namespace's if it lives there or, where that may not be seen,
+    /// if its command line names the namespace's id.
+    fn of(&mut self, pid: i32) -> Place {
+        match process::netns_of(pid) {
+            Ok(id) if id == self.home => Place::Here(By::Namespace),
+            Ok(id) if self.wanted.sibling.is_some_and(|s| s.id == id) => Place::InSibling,
+            Ok(_) => Place::Elsewhere,
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => self.of_denied(pid),
+            Err(_) => Place::Nowhere,
+        }
+    }
+
+    fn of_denied(&mut self, pid: i32) -> Place {
+        self.denied = true;
+        let namespaces = &self.namespaces;
+        let numbers = self.numbers.get_or_insert_with(|| Search::new(namespaces.iter().copied()));
+        match numbers.place_of(pid) {
+            Some(0) => Place::Here(By::Namespace),
+            Some(_) => Place::InSibling,
+            None if names_id(pid, self.wanted) => Place::Here(By::CommandLine),
+            None => Place::Elsewhere,
+        }
+    }
+
+    /// The wanted processes that are in the namespace, or seem to be.
+    fn search(&mut self) -> io::Result<Vec<(i32, By)>> {
+        let mut found = Vec::new();
+        for pid in process::pids()? {
+            match process::netns_of(pid) {
+                // Most processes: not worth a look at their names.
+                Ok(id) if id != self.home => continue,
+                Err(e) if e.kind() != io::ErrorKind::PermissionDenied => continue,
+                Err(_) => self.denied = true,
+                Ok(_) => {}
+            }
+            if process::name_of(pid).is_ok_and(|name| self.wanted.has(&name))
+                && let Place::Here(by) = self.of(pid)
+            {
+                found.push((pid, by));
+            }
+        }
+        Ok(found)
+    }
+
+    fn fate(&mut self, name: &str, recorded: &Recorded) -> Fate {
+        if recorded.before_boot {
+            return Fate::Leftover;
+        }
+        match process::name_of(recorded.pid) {
+            Ok(process_name) if is_called(&process_name, name) => {}
+            Ok(_) => return Fate::Other,
+            Err(_) => return Fate::Gone,
+        }
+        match self.of(recorded.pid) {
+            Place::Here(by) => Fate::Here(by),
+            Place::InSibling => Fate::InSibling,
+            Place::Elsewhere => Fate::Other,
+            Place::Nowhere => Fate::Here(By::PidFile),
+        }
+    }
+}
+
 impl Wanted<'_> {
     fn has(&self, process_name: &str) -> bool {
         self.names.iter().any(|name| is_called(process_name, name))
@@ -203,34 +265,7 @@ fn names_id(pid: i32, wanted: &Wanted) -> bool {
     id.len() >= TELLING && process::command_line(pid).is_ok_and(|line| line.contains(id))
 }
 
-/// A pid is believed only if its process has the daemon's name and lives in the namespace or, where
-/// that may not be seen, if its command line names the namespace's id.
-fn fate(name: &str, recorded: &Recorded, netns: NetnsId, wanted: &Wanted) -> Fate {
-    if recorded.before_boot {
-        return Fate::Leftover;
-    }
-    let pid = recorded.pid;
-    match process::name_of(pid) {
-        Ok(process_name) if is_called(&process_name, name) => {}
-        Ok(_) => return Fate::Other,
-        Err(_) => return Fate::Gone,
-    }
-    match process::netns_of(pid) {
-        Ok(lives_in) if lives_in == netns => Fate::Here(By::Namespace),
-        Ok(lives_in) if Some(lives_in) == wanted.sibling => Fate::InSibling,
-        Ok(_) => Fate::Other,
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            if names_id(pid, wanted) {
-                Fate::Here(By::CommandLine)
-            } else {
-                Fate::Other
-            }
-        }
-        // It has a name but lives nowhere: a zombie, or it ended just now.
-        Err(_) => Fate::Here(By::PidFile),
-    }
-}
-
+/// The processes, each once.
 fn look_at(known: &[(i32, By)]) -> Vec<Daemon> {
     let pids: Vec<i32> = known.iter().map(|(pid, _)| *pid).collect();
     let processes = process::look_at(&pids, Depth::Memory);
@@ -241,6 +276,7 @@ fn look_at(known: &[(i32, By)]) -> Vec<Daemon> {
     });
     let mut daemons: Vec<_> = daemons.collect();
     daemons.sort_by(|a, b| (&a.process.name, a.process.pid).cmp(&(&b.process.name, b.process.pid)));
+    daemons.dedup_by_key(|daemon| daemon.process.pid);
     daemons
 }
 
@@ -285,5 +321,16 @@ mod tests {
         assert!(is_called("dnsmasq", "dnsmasq"));
         assert!(is_called("neutron-keepali", "neutron-keepalived-state-change"));
         assert!(!is_called("dnsmasq-helper", "dnsmasq"));
+    }
+
+    #[test]
+    fn a_moment_in_uninterruptible_sleep_is_no_lasting_one() {
+        let me = i32::try_from(std::process::id()).expect("a pid");
+        let mut process = process::look_at(&[me], Depth::State).remove(&me).expect("ourselves");
+        process.state = State::Stuck;
+        let mut found = [Daemon { process, by: By::Namespace }];
+        let host = Host::new(Instant::now() + Duration::from_secs(5), |_| {});
+        host.look_again_at_sleepers(&mut found);
+        assert_eq!(found[0].process.state, State::Alive);
     }
 }

@@ -89,6 +89,10 @@ pub struct Schedule {
 pub struct Rights {
     /// Linux capabilities it may keep, as `setcap` writes them.
     pub capabilities: Vec<String>,
+    /// Linux capabilities it keeps where it has them, for what is asked by an option; packages do
+    /// not set them.
+    #[serde(default)]
+    pub optional: Vec<String>,
     /// Groups that suffice instead, where the daemon's sockets have one.
     pub groups: Vec<String>,
     /// Sockets and files it opens.

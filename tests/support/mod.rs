@@ -129,6 +129,11 @@ impl Lab {
         Self { pid: pid.unwrap_or_else(|| panic!("the lab did not come up: {line:?}")), child, dir }
     }
 
+    /// Its network namespace, for a thread of the test itself.
+    pub fn netns(&self) -> std::fs::File {
+        std::fs::File::open(format!("/proc/{}/ns/net", self.pid)).expect("the host lives")
+    }
+
     /// A command inside the host.
     pub fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

@@ -5,7 +5,7 @@ use crate::host::ovsdb::Transact;
 use crate::host::pidfile::{self, Holder, PidFile};
 use crate::host::process::{self, Depth, Process};
 use crate::host::talk::{Outcome, Remote, Talk, converse};
-use crate::host::unixctl::Commands;
+use crate::host::unixctl::{Command, Commands};
 use crate::host::{Host, Trouble, Why};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,8 +35,10 @@ pub struct Answer {
     pub rtt: Duration,
     /// For example `3.1.0`.
     pub version: String,
-    /// Main loop turns that took over a second; Open vSwitch 3.2 and later count them.
-    pub long_polls: Option<u64>,
+    /// What it said to the second question, where there was one and it was understood.
+    pub second: Option<String>,
+    /// The control socket that it answers on.
+    pub control: PathBuf,
 }
 
 /// The monitor process of a daemon that was started with `--monitor`.
@@ -60,27 +62,22 @@ impl Monitor {
 }
 
 /// One daemon before it was asked: its files.
-pub(super) struct Found {
+pub(super) struct Found<'q> {
     name: &'static str,
     pidfile: Result<PidFile, Trouble>,
     controls: Vec<PathBuf>,
     leftovers: usize,
-    commands: Vec<Commands>,
+    commands: Vec<Commands<'q>>,
 }
 
-/// What is asked on a control socket: cheap questions that walk nothing.
-pub(super) const QUESTIONS: &[(&str, &[&str])] =
-    &[("version", &[]), ("coverage/read-counter", &["long_poll_interval"])];
-/// The only question where counters are of no interest.
-pub(super) const ALIVE: &[(&str, &[&str])] = &[("version", &[])];
+/// The first question on a control socket; all of them are cheap and walk nothing.
+pub(super) const VERSION: Command = ("version", &[]);
+/// The only question where no other is of interest.
+pub(super) const ALIVE: &[Command] = &[VERSION];
 
-impl Found {
-    /// Looks at a daemon's files in a run directory.
-    pub(super) fn new(
-        rundir: &Path,
-        name: &'static str,
-        questions: &'static [(&'static str, &'static [&'static str])],
-    ) -> Self {
+impl<'q> Found<'q> {
+    /// Looks at a daemon's files in a run directory. The first question must be [`VERSION`].
+    pub(super) fn new(rundir: &Path, name: &'static str, questions: &'q [Command<'q>]) -> Self {
         let pidfile = pidfile::read(&rundir.join(format!("{name}.pid")));
         let mut controls = controls(rundir, name);
         let all = controls.len();
@@ -124,7 +121,7 @@ impl Found {
             name: self.name,
             process,
             monitor,
-            answer: answer(self.name, &self.commands, outcomes),
+            answer: answer(self.name, &self.controls, &self.commands, outcomes),
             leftovers: self.leftovers,
             pidfile: self.pidfile,
         }
@@ -229,19 +226,24 @@ fn controls(rundir: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 /// The first answer of any control socket; else the trouble that says most.
-fn answer(name: &str, commands: &[Commands], outcomes: Vec<Outcome>) -> Result<Answer, Trouble> {
+fn answer(
+    name: &str,
+    controls: &[PathBuf],
+    commands: &[Commands],
+    outcomes: Vec<Outcome>,
+) -> Result<Answer, Trouble> {
     let mut trouble = None;
-    for (commands, outcome) in commands.iter().zip(outcomes) {
+    for ((control, commands), outcome) in controls.iter().zip(commands).zip(outcomes) {
         match outcome {
             Ok(rtt) => {
                 // `ovs-vswitchd (Open vSwitch) 3.1.0`, more lines where DPDK is built in.
                 let version = commands.answer(0).and_then(|text| text.lines().next());
                 let version = version.and_then(|line| line.rsplit(' ').next());
-                let long_polls = commands.answer(1).and_then(|text| text.parse().ok());
                 return Ok(Answer {
                     rtt,
                     version: version.unwrap_or("of unknown version").to_owned(),
-                    long_polls,
+                    second: commands.answer(1).map(str::to_owned),
+                    control: control.clone(),
                 });
             }
             // Of several sockets the refused ones are leftovers; the one that is silent or

@@ -1,5 +1,6 @@
 //! One Open vSwitch: its run directory, its two daemons, its database.
 
+pub mod bridges;
 pub mod daemon;
 pub mod ports;
 pub mod row;

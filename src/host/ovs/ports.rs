@@ -4,6 +4,7 @@
 use super::Place;
 use super::daemon::{ALIVE, Daemon, Found};
 use super::row::{self, Bridge, Interface, Port};
+use crate::host::mac::Mac;
 use crate::host::ovsdb::value::Uuid;
 use crate::host::ovsdb::{Ask, Transact};
 use crate::host::process::{self, Depth, Process};
@@ -20,6 +21,16 @@ pub enum Wanted {
     Names(Vec<String>),
     /// Those whose interface has one of these `external_ids:iface-id`.
     IfaceIds(Vec<String>),
+    /// Those that a guest's vNIC with this address is plugged into (`external_ids:attached-mac`),
+    /// on whichever bridge; and the bridge of this name.
+    Attached {
+        /// The address.
+        mac: Mac,
+        /// The bridge.
+        bridge: String,
+    },
+    /// Those with this `OpenFlow` number: each bridge may have one.
+    Numbered(u16),
     /// All.
     All,
 }
@@ -104,21 +115,31 @@ impl Host {
         let asked = self.ask_ovs(found, &place.db, &mut select, Depth::State);
         drop(select);
         let vswitchd = asked.daemons.into_iter().next().expect("one daemon was asked");
-        let mut trouble = asked.database.err();
-        if trouble.is_none() && *wanted == Wanted::All {
-            join_all(&mut tables);
-        } else if trouble.is_none() {
-            trouble = self.join_wanted(place, &mut tables).err();
-        }
-        let tables = match trouble {
-            Some(trouble) => Err(trouble),
-            None => Ok(tables),
-        };
+        let tables = asked.database.and_then(|_| self.join(place, wanted, tables));
         let devices = tables.as_ref().map_or_else(
             |_| Devices::NotComparable("the database did not answer".to_owned()),
             |tables| self.devices(&vswitchd, tables),
         );
         Ports { vswitchd, server: asked.server, tables, devices }
+    }
+
+    /// Reads ports, and nothing else.
+    ///
+    /// # Errors
+    /// The database did not answer as it should.
+    pub fn ovs_tables(&self, place: &Place, wanted: &Wanted) -> Result<Tables, Trouble> {
+        let mut tables = Tables::default();
+        self.ask_more(&place.db, first_questions(wanted), &mut tables)?;
+        self.join(place, wanted, tables)
+    }
+
+    fn join(&self, place: &Place, wanted: &Wanted, mut tables: Tables) -> Result<Tables, Trouble> {
+        if *wanted == Wanted::All {
+            join_all(&mut tables);
+        } else {
+            self.join_wanted(place, &mut tables)?;
+        }
+        Ok(tables)
     }
 
     /// What belongs to the ports: a round each for those found through their interface and for
@@ -220,6 +241,17 @@ fn first_questions(wanted: &Wanted) -> Questions {
             .map(|id| json!(["external_ids", "includes", ["map", [["iface-id", id]]]]))
             .map(|condition| interface(vec![condition]))
             .collect(),
+        Wanted::Attached { mac, bridge } => {
+            let lower = mac.to_string();
+            let notations = [lower.to_uppercase(), lower];
+            let asks = notations
+                .iter()
+                .map(|mac| json!(["external_ids", "includes", ["map", [["attached-mac", mac]]]]))
+                .map(|condition| interface(vec![condition]));
+            let named = vec![json!(["name", "==", bridge])];
+            asks.chain([(Rows::Bridges, Ask::rows("Bridge", named, row::BRIDGE))]).collect()
+        }
+        Wanted::Numbered(number) => vec![interface(vec![json!(["ofport", "==", number])])],
         Wanted::All => vec![
             interface(vec![]),
             port(vec![]),

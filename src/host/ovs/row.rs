@@ -99,9 +99,32 @@ pub struct Bridge {
     pub name: String,
     /// Its ports; read only where all of them are wanted.
     pub ports: Set<Uuid>,
+    /// What it does without a controller: `standalone` (also where there is none), `secure`.
+    pub fail_mode: Optional<String>,
+    /// Its controllers.
+    pub controller: Set<Uuid>,
+    /// `mac-aging-time` and other settings.
+    pub other_config: Map<String>,
 }
 
 /// The columns of [`Bridge`] without its ports, of which there may be thousands.
 pub const BRIDGE: &[&str] = &["name"];
 /// All columns of [`Bridge`].
 pub const BRIDGE_WITH_PORTS: &[&str] = &["name", "ports"];
+/// All columns of [`Bridge`], with what it is set to do.
+pub const BRIDGE_WITH_SETTINGS: &[&str] =
+    &["name", "ports", "fail_mode", "controller", "other_config"];
+
+/// A row of table `Controller`.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq, Default)]
+#[serde(default)]
+pub struct Controller {
+    /// Its row.
+    #[serde(rename = "_uuid")]
+    pub uuid: Uuid,
+    /// Whether ovs-vswitchd has a connection to it.
+    pub is_connected: bool,
+}
+
+/// The columns of [`Controller`].
+pub const CONTROLLER: &[&str] = &["_uuid", "is_connected"];

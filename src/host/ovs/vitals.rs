@@ -1,11 +1,12 @@
 //! Whether an Open vSwitch lives: both daemons and the database asked at the same time.
 
 use super::Place;
-use super::daemon::{ALIVE, Daemon, Found, QUESTIONS};
+use super::daemon::{ALIVE, Answer, Daemon, Found, VERSION};
 use crate::host::ovsdb::value::Optional;
 use crate::host::ovsdb::{Ask, Transact};
 use crate::host::process::{Depth, Process};
 use crate::host::talk::{Talk, converse};
+use crate::host::unixctl::Command;
 use crate::host::{Host, Trouble, Why};
 use nix::poll::{PollTimeout, poll};
 use serde::Deserialize;
@@ -42,6 +43,16 @@ pub struct Database {
 struct Config {
     cur_cfg: Optional<i64>,
     next_cfg: Optional<i64>,
+}
+
+/// What ovs-vswitchd is asked.
+const QUESTIONS: &[Command] = &[VERSION, ("coverage/read-counter", &["long_poll_interval"])];
+
+impl Answer {
+    /// Main loop turns that took over a second; Open vSwitch 3.2 and later count them.
+    pub fn long_polls(&self) -> Option<u64> {
+        self.second.as_ref()?.parse().ok()
+    }
 }
 
 /// How long `cur_cfg` may be behind `next_cfg`: it lags for moments under normal writes.

@@ -62,7 +62,7 @@ dhcp_services() {
   for n in 1 2 3 4 5 7 8 9 10 11 12 13; do dhcp_service $n; done
   dnsmasq_of 1 $(ranges 1)                                        # 1 works, with a metadata proxy
   haproxy_of "qdhcp-$(net 1)" "$(net 1)" 169.254.169.254:80
-                                                                  # 2 empty
+  cp "$neutron/dhcp/$(net 1)/pid" "$neutron/dhcp/$(net 2)/pid"    # 2 empty; its pid is another's now
   dnsmasq_of 3 $(ranges 3); kill -STOP "$(dnsmasq_pid 3)"         # 3 stopped
   zombie_of 4                                                     # 4 a zombie
   dnsmasq_of 5 $(ranges 5); kill -KILL "$(dnsmasq_pid 5)"         # 5 dead, its proxy alive
@@ -119,7 +119,7 @@ keepalived_of() {
 
 routers() {
   local n
-  for n in 1 2 3 4 5 6 7 8; do
+  for n in 1 2 3 4 5 6 7 8 9; do
     netns "qrouter-$(router $n)" "r$n"; ip -n "qrouter-$(router $n)" addr add "10.1.$n.1/24" dev "nr$n"
   done
   haproxy_of "qrouter-$(router 1)" "$(router 1)" 0.0.0.0:9697     # 1 primary of an HA router
@@ -137,6 +137,8 @@ routers() {
   netns "snat-$(router 7)" s7; ip -n "snat-$(router 7)" link set ns7 name nr7   # 7 distributed and HA
   keepalived_of "snat-$(router 7)" 7
   radvd_of 8                                                      # 8 radvd
+  echo $$ > "$neutron/external/pids/$(router 9).pid.haproxy"      # 9 a pid file of before the boot
+  touch -d '2001-01-01' "$neutron/external/pids/$(router 9).pid.haproxy"
 }
 
 radvd_of() {

@@ -1,0 +1,464 @@
+//! A domain of libvirt: what libvirt says of it, and whether the process behind it lives.
+
+use crate::checks::{Check, without_answer};
+use crate::host::libvirt::state::State;
+use crate::host::libvirt::uri::Uri;
+use crate::host::libvirt::{Answer, Asked, Domain, Figures, Place, Wanted};
+use crate::host::ovs::absolute;
+use crate::host::process::{self, Process};
+use crate::host::{Host, Trouble, Why};
+use crate::manifest::check_vm::{SPEC, code, fact, metric};
+use crate::plugin::past::Past;
+use crate::plugin::report::Report;
+use crate::plugin::spec::{Code, Spec};
+use crate::plugin::text::span;
+use crate::plugin::{code as common, rights};
+use std::path::PathBuf;
+
+/// See [`SPEC`].
+pub struct Vm;
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The domain's name or UUID, as `virsh list --all` shows it
+    #[arg(value_name = "NAME|UUID")]
+    pub domain: Wanted,
+    /// What libvirt is asked to open, on this machine
+    #[arg(long, default_value = "qemu:///system")]
+    pub uri: Uri,
+    /// Its socket [default: in /run/libvirt, virtqemud-sock-ro or libvirt-sock-ro]
+    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    pub socket: Option<PathBuf>,
+}
+
+/// What an unprivileged caller can do to be allowed to ask.
+const REMEDY: &str = "put the check's user into the group libvirt, or run the check as root";
+
+impl Check for Vm {
+    const SPEC: &'static Spec = &SPEC;
+    type Args = Args;
+    type Facts = Result<Asked, String>;
+
+    fn gather(args: &Args, host: &Host) -> Self::Facts {
+        let place = Place { uri: args.uri.clone(), socket: args.socket.clone() };
+        rights::before_opening(place.is_callers())?;
+        Ok(host.domain(&place, &args.domain))
+    }
+
+    fn judge(facts: &Self::Facts, args: &Args, past: &Past) -> Report {
+        let mut report = Report::about(args.domain.as_str());
+        match facts {
+            Ok(asked) => judge_asked(&mut report, asked, args, past),
+            Err(why) => report.find(&common::INTERNAL, why.clone()),
+        }
+        report
+    }
+}
+
+fn judge_asked(report: &mut Report, asked: &Asked, args: &Args, past: &Past) {
+    match &asked.answer {
+        Ok(Answer::Domain(domain)) => judge_domain(report, domain, asked, past),
+        Ok(Answer::Absent) => {
+            let name = args.domain.as_str();
+            report.find(code::ABSENT, format!("libvirt knows no domain {name}"));
+        }
+        Ok(Answer::Refused(refusal)) => {
+            let message = &refusal.message;
+            if refusal.about_rights {
+                let text = format!("libvirt: permission denied: {message}; {REMEDY}");
+                report.find(&common::FORBIDDEN, text);
+            } else {
+                report.find(code::ERROR, format!("libvirt: {message}"));
+            }
+        }
+        Err(trouble) => {
+            let (code, text) = no_answer(trouble, asked, args);
+            report.find(code, text);
+        }
+    }
+    let rtt = asked.rtt.map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3);
+    report.measure(metric::RTT, rtt);
+    let answered = match rtt {
+        Some(rtt) => format!("answered in {rtt:.1} ms"),
+        None => "not answered".to_owned(),
+    };
+    let line = format!("{}: asked for {}, {answered}", asked.socket.display(), args.uri.name);
+    if asked.answer.is_ok() { report.fine(line) } else { report.note(line) }
+}
+
+/// Why libvirt said nothing. A guest lives on without it, which is told where it is seen.
+fn no_answer(trouble: &Trouble, asked: &Asked, args: &Args) -> (&'static Code, String) {
+    let daemon = asked.daemon.as_ref();
+    let (code, text) = match (&trouble.why, daemon) {
+        (Why::Absent, _) => {
+            (code::NO_PROCESS, format!("libvirt does not run: {}", no_socket(asked, args)))
+        }
+        (Why::Refused, None) => {
+            let socket = asked.socket.display();
+            (code::NO_PROCESS, format!("libvirt is dead and left its socket behind ({socket})"))
+        }
+        (Why::Refused, Some(daemon)) => {
+            let text = format!("{} runs but nobody listens: {trouble}", named(daemon));
+            (code::REFUSED, text)
+        }
+        (Why::Silent(_), Some(daemon)) if daemon.state.cannot_answer() => {
+            (code::STOPPED, format!("{} {}", named(daemon), daemon.state.clause()))
+        }
+        (why @ Why::Silent(_), Some(daemon)) => {
+            (&common::TIMEOUT, format!("{} is hung: {why}", named(daemon)))
+        }
+        _ => without_answer(trouble, REMEDY),
+    };
+    let alive = asked.process.as_ref().map(|process| {
+        let name = args.domain.as_str();
+        format!("; {name}'s process (pid {}) {}", process.pid, process.state.clause())
+    });
+    (code, text + &alive.unwrap_or_default())
+}
+
+fn no_socket(asked: &Asked, args: &Args) -> String {
+    match (args.socket.is_some(), asked.socket.parent()) {
+        (false, Some(dir)) => format!("no socket in {}", dir.display()),
+        _ => format!("no {}", asked.socket.display()),
+    }
+}
+
+fn named(process: &Process) -> String {
+    format!("{} (pid {})", process.name, process.pid)
+}
+
+fn judge_domain(report: &mut Report, domain: &Domain, asked: &Asked, past: &Past) {
+    let name = &domain.name;
+    let process = asked.process.as_ref();
+    match fault(domain) {
+        Some((code, text)) => report.find(code, format!("{name} {text}")),
+        None => {
+            if let Some(process) = process.filter(|process| process.state.cannot_answer()) {
+                let (code, text) = lifeless(process);
+                report.find(code, format!("libvirt says {name} is running, but {text}"));
+            }
+        }
+    }
+    restarts(report, domain, past);
+    let up = process.map(|process| format!(", up {}", span(process.age))).unwrap_or_default();
+    report.when_ok = format!("{name} is {}{}{up}", domain.state, why(domain));
+    evidence(report, domain, process);
+    measure(report, domain, process);
+    report.fact(fact::STATE.name, None, domain.state.word());
+    report.fact(fact::REASON.name, None, domain.reason.word);
+}
+
+/// What keeps a domain from running, as the end of a sentence about it.
+fn fault(domain: &Domain) -> Option<(&'static Code, String)> {
+    let state = domain.state;
+    let is = || format!("is {state}{}", why(domain));
+    // A crash is one, whatever is left of the domain.
+    let crashed = domain.reason.word == "crashed";
+    Some(match state {
+        State::Running if domain.reason.word == "post-copy-failed" => {
+            (code::MIGRATION_FAILED, is())
+        }
+        State::Running => return None,
+        State::Paused | State::ShutOff if crashed => (code::CRASHED, is()),
+        State::Paused => match domain.reason.word {
+            "io-error" => (code::IO_ERROR, is()),
+            "post-copy-failed" => (code::MIGRATION_FAILED, is()),
+            _ => (code::PAUSED, is()),
+        },
+        State::Blocked => (code::BLOCKED, "is blocked: idle, or waits for a resource".to_owned()),
+        State::ShuttingDown => (code::IN_SHUTDOWN, format!("is shutting down{}", why(domain))),
+        State::ShutOff => (code::SHUT_OFF, is()),
+        State::Crashed => (code::CRASHED, format!("has crashed{}", why(domain))),
+        State::PmSuspended => (code::PMSUSPENDED, "was suspended by its guest".to_owned()),
+        State::NoState => (code::NO_STATE, "has no state in libvirt".to_owned()),
+        State::Other(number) => {
+            (code::NO_STATE, format!("is in state {number}, which this check has no name for"))
+        }
+    })
+}
+
+fn why(domain: &Domain) -> String {
+    let clause = domain.reason.clause;
+    if clause.is_empty() { String::new() } else { format!(" ({clause})") }
+}
+
+/// A process that does nothing while libvirt takes its domain for running.
+fn lifeless(process: &Process) -> (&'static Code, String) {
+    let code = if process.state == process::State::Dead { code::CRASHED } else { code::STOPPED };
+    (code, format!("its process (pid {}) {}", process.pid, process.state.clause()))
+}
+
+/// Whoever crashes and is started again within one interval looks well in every run.
+fn restarts(report: &mut Report, domain: &Domain, past: &Past) {
+    const KEY: &str = "id";
+    let Some(id) = domain.id.map(f64::from) else { return };
+    if let Some(before) = past.value(KEY).filter(|before| (before - id).abs() > 0.5) {
+        let text =
+            format!("{} was started since the previous run (id {before}, now {id})", domain.name);
+        report.find(code::RESTARTED, text);
+    }
+    report.remember.push((KEY.to_owned(), id));
+}
+
+fn evidence(report: &mut Report, domain: &Domain, process: Option<&Process>) {
+    let id = domain.id.map(|id| format!(", id {id}")).unwrap_or_default();
+    let figures = domain.figures.as_ref().filter(|_| domain.id.is_some()).map(|f| {
+        let mib = f.memory >> 20;
+        format!(", {} vCPU, {mib} MiB, CPU time {:.1} s", f.cpus, f.cpu_time.as_secs_f64())
+    });
+    let line = format!(
+        "{}: {}, reason {}{id}, UUID {}{}",
+        domain.name,
+        domain.state,
+        domain.reason.word,
+        domain.uuid,
+        figures.unwrap_or_default()
+    );
+    let fine = report.findings.is_empty();
+    if fine {
+        report.fine(line)
+    } else {
+        report.note(line)
+    }
+    match process {
+        Some(p) => {
+            let line = format!("{} {}, up {}", named(p), p.state.clause(), span(p.age));
+            if fine { report.fine(line) } else { report.note(line) }
+        }
+        None if domain.id.is_some() => report.fine("its process is not seen from here: no uptime"),
+        None => {}
+    }
+}
+
+fn measure(report: &mut Report, domain: &Domain, process: Option<&Process>) {
+    let name = domain.name.as_str();
+    report.measure_of(name, metric::STATE, f64::from(domain.state.number()));
+    report.measure_of(name, metric::UPTIME, process.map(|process| process.age as f64));
+    // libvirt fills in what a domain that is shut off would have.
+    let Some(Figures { memory, cpus, cpu_time }) = domain.figures.filter(|_| domain.id.is_some())
+    else {
+        return;
+    };
+    report.measure_of(name, metric::CPU_TIME, cpu_time.as_secs_f64());
+    report.measure_of(name, metric::MEMORY, memory as f64);
+    report.measure_of(name, metric::VCPUS, f64::from(cpus));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::libvirt::Refusal;
+    use crate::host::process::State as Life;
+    use crate::plugin::status::Status;
+    use std::time::Duration;
+
+    fn domain(state: i32, reason: i32) -> Domain {
+        let state = State::of(state);
+        Domain {
+            name: "vm1".into(),
+            uuid: "11111111-abcd-4000-8000-000000000001".parse().expect("a UUID"),
+            id: Some(4),
+            state,
+            reason: state.reason(reason),
+            figures: None,
+        }
+    }
+
+    fn process(name: &str, state: Life) -> Process {
+        Process {
+            pid: 7,
+            parent: None,
+            name: name.into(),
+            state,
+            started: 0,
+            age: 100,
+            memory: 0,
+            title: String::new(),
+        }
+    }
+
+    fn asked(answer: Result<Answer, Why>) -> Asked {
+        let answer = answer.map_err(|why| Trouble { whom: "libvirt (/s)".into(), why });
+        let socket = "/run/libvirt/libvirt-sock-ro".into();
+        Asked { socket, answer, rtt: None, daemon: None, process: None }
+    }
+
+    fn judged(asked: Asked, past: &Past) -> Report {
+        let uri = "qemu:///system".parse().expect("a URI");
+        let args = Args { domain: "vm1".parse().expect("a name"), uri, socket: None };
+        Vm::judge(&Ok(asked), &args, past)
+    }
+
+    fn found(asked: Asked) -> Vec<(&'static str, Status, String)> {
+        let report = judged(asked, &Past::default());
+        report.findings.into_iter().map(|f| (f.code.name, f.status, f.text)).collect()
+    }
+
+    #[test]
+    fn each_state_and_reason_has_its_verdict() {
+        for (state, reason, code, status, text) in [
+            (0, 0, "no-state", Status::Unknown, "vm1 has no state in libvirt"),
+            (
+                1,
+                11,
+                "migration-failed",
+                Status::Warning,
+                "vm1 is running (its post-copy migration failed)",
+            ),
+            (2, 0, "blocked", Status::Warning, "vm1 is blocked: idle, or waits for a resource"),
+            (3, 0, "paused", Status::Warning, "vm1 is paused"),
+            (3, 1, "paused", Status::Warning, "vm1 is paused (by its user)"),
+            (3, 5, "io-error", Status::Warning, "vm1 is paused (its disk had an I/O error)"),
+            (3, 10, "crashed", Status::Critical, "vm1 is paused (its guest crashed)"),
+            (
+                3,
+                13,
+                "migration-failed",
+                Status::Warning,
+                "vm1 is paused (its post-copy migration failed)",
+            ),
+            (4, 1, "in-shutdown", Status::Warning, "vm1 is shutting down (by its user)"),
+            (5, 2, "shut-off", Status::Warning, "vm1 is shut off (powered off by force)"),
+            (5, 3, "crashed", Status::Critical, "vm1 is shut off (its emulator or guest crashed)"),
+            (5, 4, "shut-off", Status::Warning, "vm1 is shut off (migrated to another host)"),
+            (6, 1, "crashed", Status::Critical, "vm1 has crashed (its guest panicked)"),
+            (7, 0, "pmsuspended", Status::Warning, "vm1 was suspended by its guest"),
+            (
+                8,
+                0,
+                "no-state",
+                Status::Unknown,
+                "vm1 is in state 8, which this check has no name for",
+            ),
+        ] {
+            let seen = found(asked(Ok(Answer::Domain(domain(state, reason)))));
+            assert_eq!(seen, [(code, status, text.to_owned())], "{state} {reason}");
+        }
+        for reason in [0, 1, 2, 5, 9, 10, 77] {
+            assert_eq!(found(asked(Ok(Answer::Domain(domain(1, reason))))), [], "running {reason}");
+        }
+    }
+
+    #[test]
+    fn running_is_no_comfort_where_the_process_does_nothing() {
+        for (life, code) in [
+            (Life::Alive, None),
+            (Life::Stuck, None),
+            (Life::Stopped, Some("stopped")),
+            (Life::Traced, Some("stopped")),
+            (Life::Dead, Some("crashed")),
+        ] {
+            let mut asked = asked(Ok(Answer::Domain(domain(1, 1))));
+            asked.process = Some(process("qemu-system-x86", life));
+            let seen = found(asked);
+            assert_eq!(seen.first().map(|finding| finding.0), code, "{life:?}");
+            assert!(seen.iter().all(|finding| finding.1 == Status::Critical), "{life:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_answer_the_daemon_is_judged() {
+        let libvirtd = |state| Some(process("libvirtd", state));
+        for (why, daemon, code, text) in [
+            (Why::Absent, None, "no-process", "libvirt does not run: no socket in /run/libvirt"),
+            (
+                Why::Refused,
+                None,
+                "no-process",
+                "libvirt is dead and left its socket behind (/run/libvirt/libvirt-sock-ro)",
+            ),
+            (
+                Why::Refused,
+                libvirtd(Life::Alive),
+                "refused",
+                "libvirtd (pid 7) runs but nobody listens: libvirt (/s): nobody listens",
+            ),
+            (
+                Why::Silent(Duration::from_secs(1)),
+                libvirtd(Life::Stopped),
+                "stopped",
+                "libvirtd (pid 7) is stopped by a signal",
+            ),
+            (
+                Why::Silent(Duration::from_secs(9)),
+                libvirtd(Life::Alive),
+                "timeout",
+                "libvirtd (pid 7) is hung: no answer within 9.0 s",
+            ),
+            (
+                Why::Silent(Duration::from_secs(9)),
+                None,
+                "timeout",
+                "libvirt (/s): no answer within 9.0 s",
+            ),
+        ] {
+            let mut asked = asked(Err(why.clone()));
+            asked.daemon = daemon;
+            assert_eq!(found(asked), [(code, Status::Critical, text.to_owned())], "{why:?}");
+        }
+        for (why, code) in
+            [(Why::Forbidden, "forbidden"), (Why::Unreadable("SSH".into()), "unreadable")]
+        {
+            let seen = found(asked(Err(why)));
+            assert_eq!((seen[0].0, seen[0].1), (code, Status::Unknown));
+        }
+    }
+
+    #[test]
+    fn a_guest_that_outlives_its_libvirt_is_told() {
+        let mut asked = asked(Err(Why::Absent));
+        asked.process = Some(process("qemu-system-x86", Life::Alive));
+        let text = &found(asked)[0].2;
+        assert!(text.ends_with("; vm1's process (pid 7) is alive"), "{text}");
+    }
+
+    #[test]
+    fn what_libvirt_refuses_is_unknown_and_what_it_does_not_know_is_critical() {
+        let refused = |about_rights| {
+            Answer::Refused(Refusal { message: "access denied by policy".into(), about_rights })
+        };
+        for (answer, code, status) in [
+            (Answer::Absent, "absent", Status::Critical),
+            (refused(false), "error", Status::Unknown),
+            (refused(true), "forbidden", Status::Unknown),
+        ] {
+            let seen = found(asked(Ok(answer)));
+            assert_eq!((seen.len(), seen[0].0, seen[0].1), (1, code, status));
+        }
+    }
+
+    #[test]
+    fn another_id_than_in_the_previous_run_is_a_start() {
+        let past = |id: f64| {
+            let mut report = Report::default();
+            report.remember.push(("id".into(), id));
+            Past::of(&report)
+        };
+        let run = |past: &Past, id| {
+            let mut domain = domain(1, 1);
+            domain.id = id;
+            let report = judged(asked(Ok(Answer::Domain(domain))), past);
+            (report.status(), report.findings.iter().map(|f| f.code.name).collect::<Vec<_>>())
+        };
+        assert_eq!(run(&past(3.0), Some(4)), (Status::Ok, vec!["restarted"]));
+        assert_eq!(run(&past(4.0), Some(4)), (Status::Ok, vec![]));
+        assert_eq!(run(&past(4.0), None), (Status::Ok, vec![]));
+        assert_eq!(run(&Past::default(), Some(4)), (Status::Ok, vec![]));
+    }
+
+    #[test]
+    fn what_is_shut_off_has_no_figures_and_what_is_not_seen_no_uptime() {
+        let figures = Figures { memory: 1 << 26, cpus: 2, cpu_time: Duration::from_millis(1500) };
+        let names = |id, process| {
+            let domain = Domain { id, figures: Some(figures), ..domain(1, 1) };
+            let asked = Asked { process, ..asked(Ok(Answer::Domain(domain))) };
+            let report = judged(asked, &Past::default());
+            report.metrics.iter().map(crate::plugin::report::Metric::name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(None, None), ["state"]);
+        assert_eq!(names(Some(1), None), ["state", "cpu_time", "memory", "vcpus"]);
+        let seen = Some(process("qemu-kvm", Life::Alive));
+        assert_eq!(names(Some(1), seen), ["state", "uptime", "cpu_time", "memory", "vcpus"]);
+    }
+}
