@@ -6,9 +6,12 @@ pub mod device;
 pub mod instance_communications;
 pub mod instance_vnic;
 pub mod neighbour;
+pub mod otep;
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
+pub mod path;
+pub mod ping;
 pub mod pnic_ovs;
 pub mod vconnector;
 pub mod vedge_ovs;
@@ -17,16 +20,19 @@ pub mod vnic_vconnector;
 pub mod vservice;
 
 use crate::host::{Host, Trouble, Why};
+use crate::plugin::args::DEADLINE;
 use crate::plugin::entry::{self, Probe};
+use crate::plugin::limit::Limit;
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, Spec};
+use crate::plugin::status::Status;
 use crate::plugin::{code, watchdog};
 use clap::Args;
 use std::fmt::Debug;
 use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One check.
 pub trait Check {
@@ -37,6 +43,17 @@ pub trait Check {
     /// What it asks the host for.
     type Facts;
 
+    /// The deadline where `--timeout` says none.
+    fn deadline(_args: &Self::Args) -> Duration {
+        DEADLINE
+    }
+    /// Takes a limit in the check's own notation; most have none.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn own_limit(_args: &mut Self::Args, _status: Status, text: &str) -> Result<(), String> {
+        text.parse::<Limit>().map(drop)
+    }
     /// Asks the host, and only that.
     fn gather(args: &Self::Args, host: &Host) -> Self::Facts;
     /// Judges facts: no I/O, no clock, no environment.
@@ -59,6 +76,14 @@ impl<C: Check> Probe for Call<C> {
     fn object_set(args: &C::Args) -> String {
         let netns = std::fs::metadata("/proc/self/ns/net").map_or(0, |netns| netns.ino());
         format!("{args:?} {netns} {:?}", std::env::var_os("OVS_RUNDIR"))
+    }
+
+    fn deadline(args: &C::Args) -> Duration {
+        C::deadline(args)
+    }
+
+    fn own_limit(args: &mut C::Args, status: Status, text: &str) -> Result<(), String> {
+        C::own_limit(args, status, text)
     }
 
     fn look(args: &C::Args, until: Instant, past: &Past) -> Report {
