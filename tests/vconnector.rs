@@ -320,7 +320,7 @@ fn a_table_that_changes_all_the_time_gives_no_wrong_ok() {
             (perl -e 'for my $n (0 .. 4e9) { printf \"fdb replace 02:aa:%02x:%02x:%02x:%02x dev tap-25 master dynamic\\n\", \
               unpack(\"C4\", pack(\"N\", $n % 30000)) }' | bridge -batch - ) </dev/null >/dev/null 2>&1 &");
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
-    for _ in 0..400 {
+    for _ in 0..200 {
         for (mac, right) in [("fa:16:3e:00:00:24", "behind tap-24"), ("fa:16:3e:00:00:26", "never")]
         {
             let said =
