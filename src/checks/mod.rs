@@ -12,6 +12,7 @@ use crate::plugin::entry::{self, Probe};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, Spec};
+use crate::plugin::verdict::Asked;
 use crate::plugin::{code, watchdog};
 use clap::Args;
 use std::fmt::Debug;
@@ -30,6 +31,11 @@ pub trait Check {
 
     /// Asks the host, and only that.
     fn gather(args: &Self::Args, host: &Host) -> Self::Facts;
+    /// The same for a check whose questions cost the daemon something: told what is asked for
+    /// beyond the verdict.
+    fn gather_asked(args: &Self::Args, _asked: &Asked, host: &Host) -> Self::Facts {
+        Self::gather(args, host)
+    }
     /// Judges facts: no I/O, no clock, no environment.
     fn judge(facts: &Self::Facts, args: &Self::Args, past: &Past) -> Report;
 }
@@ -52,9 +58,9 @@ impl<C: Check> Probe for Call<C> {
         format!("{args:?} {netns} {:?}", std::env::var_os("OVS_RUNDIR"))
     }
 
-    fn look(args: &C::Args, until: Instant, past: &Past) -> Report {
+    fn look(args: &C::Args, asked: &Asked, until: Instant, past: &Past) -> Report {
         let host = Host::new(until, watchdog::waiting_for);
-        C::judge(&C::gather(args, &host), args, past)
+        C::judge(&C::gather_asked(args, asked, &host), args, past)
     }
 }
 
