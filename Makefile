@@ -32,7 +32,7 @@ unit:
 
 lab: build
 	tests/lab/need $(LAB_TOOLS)
-	cargo test --target $(TARGET) --test lab --test contract --test product
+	cargo test --target $(TARGET) --test lab --test contract --test vpp --test product
 
 ## cost against an empty static program, as ratios
 bench: build

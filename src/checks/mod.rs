@@ -5,7 +5,12 @@ pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
 pub mod pnic_ovs;
+pub mod pnic_vpp;
 pub mod vedge_ovs;
+pub mod vedge_vpp;
+pub mod vnic_vpp;
+pub mod vpp_interfaces;
+pub mod vpp_place;
 
 use crate::host::{Host, Trouble, Why};
 use crate::plugin::entry::{self, Probe};

@@ -80,6 +80,13 @@ pub struct Line {
     socket: Socket,
 }
 
+impl Line {
+    /// Who is at the other end, with the address.
+    pub fn whom(&self) -> &str {
+        &self.whom
+    }
+}
+
 /// How a conversation ended.
 pub type Outcome = Result<Duration, Trouble>;
 

@@ -1,0 +1,139 @@
+//! Bonds of VPP's own and their LACP: `show bond details`, `show lacp`. Both stop the workers.
+
+use super::session::{Said, Session};
+use crate::host::Trouble;
+
+/// One bond.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bond {
+    /// Its name.
+    pub name: String,
+    /// `lacp`, `active-backup`, ...
+    pub mode: String,
+    /// Members that carry traffic.
+    pub active: Vec<String>,
+    /// All members.
+    pub members: Vec<String>,
+}
+
+/// LACP on one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacp {
+    /// The member, as far as the table shows its name.
+    pub member: String,
+    /// State of the receive machine (802.1AX): `CURRENT` while a partner speaks.
+    pub rx_state: String,
+    /// The partner's system, `02-fe-56-bb-9c-5a`; zeros where there is none.
+    pub partner: String,
+}
+
+impl Lacp {
+    /// Whether a partner speaks.
+    pub fn current(&self) -> bool {
+        self.rx_state == "CURRENT"
+    }
+}
+
+impl Session<'_> {
+    /// All bonds; `None` where VPP does not know the command (until 18.05).
+    ///
+    /// # Errors
+    /// As [`Session::text`].
+    pub fn bonds(&mut self) -> Result<Option<Vec<Bond>>, Trouble> {
+        let mut reader = BondReader::default();
+        let said = self.text("show bond details", true, &mut |line| reader.take(line))?;
+        Ok((said == Said::Asked).then_some(reader.bonds))
+    }
+
+    /// LACP of all members; `None` where VPP does not know the command: its plugin is not loaded.
+    ///
+    /// # Errors
+    /// As [`Session::text`].
+    pub fn lacp(&mut self) -> Result<Option<Vec<Lacp>>, Trouble> {
+        let mut members: Vec<Lacp> = Vec::new();
+        let said = self.text("show lacp", true, &mut |line| lacp_line(&mut members, line))?;
+        Ok((said == Said::Asked).then_some(members))
+    }
+}
+
+/// Which list the indented names belong to.
+#[derive(Default, Clone, Copy)]
+enum List {
+    #[default]
+    None,
+    Active,
+    All,
+}
+
+#[derive(Default)]
+struct BondReader {
+    bonds: Vec<Bond>,
+    list: List,
+}
+
+impl BondReader {
+    fn take(&mut self, line: &str) -> bool {
+        // A session that began as one for people has its prompt in front.
+        let line = line.rsplit_once("vpp# ").map_or(line, |(_, rest)| rest).trim_end();
+        let text = line.trim_start();
+        let indent = line.len() - text.len();
+        match (indent, self.bonds.last_mut()) {
+            (0, _) if super::interfaces::is_bond(text) => {
+                self.bonds.push(Bond { name: text.to_owned(), ..Bond::default() });
+                self.list = List::None;
+            }
+            (1..=3, Some(bond)) => {
+                self.list = match text.split_once(": ") {
+                    Some(("mode", mode)) => {
+                        mode.clone_into(&mut bond.mode);
+                        List::None
+                    }
+                    // "slaves" until 20.05.
+                    Some(("number of active members" | "number of active slaves", _)) => {
+                        List::Active
+                    }
+                    Some(("number of members" | "number of slaves", _)) => List::All,
+                    _ => List::None,
+                };
+            }
+            (4..=5, Some(bond)) => match self.list {
+                List::Active => bond.active.push(text.to_owned()),
+                List::All => bond.members.push(text.to_owned()),
+                List::None => {}
+            },
+            (_, None) => return false,
+            _ => {}
+        }
+        true
+    }
+}
+
+/// A member's row, then two indented lines about it.
+fn lacp_line(members: &mut Vec<Lacp>, line: &str) -> bool {
+    let text = line.trim();
+    if let Some(rest) = text.strip_prefix("LAG ID: ") {
+        let partner = rest.split('(').nth(2).and_then(|partner| partner.split(',').nth(1));
+        if let (Some(member), Some(partner)) = (members.last_mut(), partner) {
+            partner.clone_into(&mut member.partner);
+        }
+    } else if let Some(rest) = text.strip_prefix("RX-state: ") {
+        if let Some(member) = members.last_mut() {
+            rest.split(',').next().unwrap_or(rest).clone_into(&mut member.rx_state);
+        }
+    } else if !line.starts_with(' ') && !text.is_empty() {
+        if text.starts_with("interface name") {
+            return true;
+        }
+        let mut words = text.split_ascii_whitespace();
+        let (Some(member), Some(Ok(_))) = (words.next(), words.next().map(str::parse::<u32>))
+        else {
+            return false;
+        };
+        members.push(Lacp {
+            member: member.to_owned(),
+            rx_state: String::new(),
+            partner: String::new(),
+        });
+    }
+    true
+}
