@@ -279,6 +279,9 @@ fn judge_seen(report: &mut Report, seen: &Seen, args: &Args, kind: &Kind) {
     for command in &seen.unknown {
         report.note(format!("this VPP does not know `{command}'"));
     }
+    if !found.is_empty() {
+        report.fine("from show interface (admin) and show hardware-interfaces brief (link)");
+    }
     let looked_at = found.len() + absent.len();
     if let ([only], 1) = (found.as_slice(), looked_at) {
         report.object = only.name.clone();

@@ -9,7 +9,7 @@ use crate::plugin::spec::Code;
 /// Where a VPP is, for every check of one.
 #[derive(Debug, clap::Args)]
 pub struct PlaceArgs {
-    /// CLI socket of VPP, or ADDRESS:PORT [default: /run/vpp/cli.sock, then older ones]
+    /// CLI socket, or ADDRESS:PORT [default: /run/vpp/cli.sock or an older one]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<Place>,
     /// Also measure what stops VPP's workers for a moment

@@ -152,21 +152,11 @@ impl Replay {
             let queue = vec![UnixStream::connect(&socket).expect("the one place in the queue")];
             return Self { socket, visits, _queue: queue, _listener: Some(listener) };
         }
-        let kept = Arc::clone(&visits);
+        let all = Arc::clone(&visits);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (replies, kept) = (replies.clone(), Arc::clone(&kept));
-                std::thread::spawn(move || {
-                    let at = {
-                        let mut visits = kept.lock().expect("no panic");
-                        visits.push(Visit::default());
-                        visits.len() - 1
-                    };
-                    let note = |change: &dyn Fn(&mut Visit)| {
-                        change(&mut kept.lock().expect("no panic")[at]);
-                    };
-                    serve(stream, &replies, manner, &note);
-                });
+                let (replies, notes) = (replies.clone(), Notes::new(&all));
+                std::thread::spawn(move || serve(stream, &replies, manner, &notes));
             }
         });
         Self { socket, visits, _queue: Vec::new(), _listener: None }
@@ -186,15 +176,32 @@ impl Replay {
     }
 }
 
-fn serve(
-    mut stream: UnixStream,
-    replies: &Replies,
-    manner: Manner,
-    note: &dyn Fn(&dyn Fn(&mut Visit)),
-) {
+/// What is kept of one visit.
+struct Notes {
+    all: Arc<Mutex<Vec<Visit>>>,
+    at: usize,
+}
+
+impl Notes {
+    fn new(all: &Arc<Mutex<Vec<Visit>>>) -> Self {
+        let mut visits = all.lock().expect("no panic");
+        visits.push(Visit::default());
+        Self { all: Arc::clone(all), at: visits.len() - 1 }
+    }
+
+    fn said(&self, command: &str) {
+        self.all.lock().expect("no panic")[self.at].commands.push(command.to_owned());
+    }
+
+    fn polite(&self, polite: bool) {
+        self.all.lock().expect("no panic")[self.at].polite = polite;
+    }
+}
+
+fn serve(mut stream: UnixStream, replies: &Replies, manner: Manner, notes: &Notes) {
     let line_mode = matches!(manner, Manner::LineMode | Manner::LineModeWithoutTelnet);
     if manner == Manner::ClosesAtOnce {
-        return note(&|visit| visit.polite = true);
+        return notes.polite(true);
     }
     if !line_mode && stream.write_all(GREETING).is_err() {
         return;
@@ -218,11 +225,11 @@ fn serve(
         let command = String::from_utf8_lossy(said).trim_end_matches(['\n', '\0']).to_owned();
         assert!(said.ends_with(b"\n"), "a command comes in one send: {command}");
         if command == "quit" || command.ends_with("\nquit") {
-            note(&|visit| visit.polite = true);
+            notes.polite(true);
             stream.write_all(b"\0").ok();
             return;
         }
-        note(&|visit| visit.commands.push(command.clone()));
+        notes.said(&command);
         if quiet {
             continue;
         }
@@ -233,10 +240,15 @@ fn serve(
             Manner::Slow(pause) => std::thread::sleep(pause),
             Manner::CutInTheMiddle if nth == 1 => {
                 stream.write_all(&reply[..reply.len() / 2]).ok();
-                return note(&|visit| visit.polite = true);
+                return notes.polite(true);
             }
             Manner::LineModeWithoutTelnet => {
-                reply.splice(..0, format!("{command}\n").into_bytes());
+                let mut echoed = said.to_vec();
+                if nth == 0 {
+                    reply = [b"unknown input `", &said[..said.len() - 1], b"'\n\0"].concat();
+                }
+                echoed.extend(&reply);
+                reply = echoed;
             }
             Manner::Interactive => {
                 reply.pop();
@@ -247,7 +259,10 @@ fn serve(
         if let Manner::Drips(size, pause) = manner {
             for piece in reply.chunks(size) {
                 if stream.write_all(piece).is_err() {
-                    return;
+                    // The client left; what it said before that is still there.
+                    let length = stream.read(&mut buffer).unwrap_or(0);
+                    let quit = buffer[..length].ends_with(b"quit\n");
+                    return notes.polite(quit);
                 }
                 std::thread::sleep(pause);
             }

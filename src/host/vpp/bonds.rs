@@ -137,3 +137,67 @@ fn lacp_line(members: &mut Vec<Lacp>, line: &str) -> bool {
     }
     true
 }
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_all(lines: &[String]) {
+    let mut reader = BondReader::default();
+    let mut members = Vec::new();
+    for line in lines {
+        reader.take(line);
+        lacp_line(&mut members, line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bonds(text: &str) -> Vec<Bond> {
+        let mut reader = BondReader::default();
+        for line in text.lines() {
+            reader.take(line);
+        }
+        reader.bonds
+    }
+
+    fn bond(name: &str, mode: &str, active: &[&str], members: &[&str]) -> Bond {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Bond {
+            name: name.into(),
+            mode: mode.into(),
+            active: owned(active),
+            members: owned(members),
+        }
+    }
+
+    #[test]
+    fn captured_bonds_have_their_members_even_behind_a_banner() {
+        let text = include_str!("../../../tests/fixtures/vpp/25.10-healthy/show_bond_details.txt");
+        let expected = [
+            bond("BondEthernet0", "active-backup", &["host-vv2"], &["host-vv2"]),
+            bond("BondEthernet1", "lacp", &[], &["host-vv3"]),
+        ];
+        assert_eq!(bonds(text), expected);
+        let text = include_str!("../../../tests/fixtures/vpp/21.06/show_bond_details.txt");
+        assert_eq!(bonds(text), [bond("BondEthernet0", "active-backup", &[], &["host-vv2"])]);
+        // Until 20.05.
+        let text = "BondEthernet0\n  mode: xor\n  number of active slaves: 1\n    eth0\n  number of slaves: 2\n    eth0\n    eth1\n  device instance: 0\n";
+        assert_eq!(bonds(text), [bond("BondEthernet0", "xor", &["eth0"], &["eth0", "eth1"])]);
+    }
+
+    #[test]
+    fn a_member_without_a_partner_is_known_by_its_machine() {
+        let mut members = Vec::new();
+        let text = include_str!("../../../tests/fixtures/vpp/25.10-healthy/show_lacp.txt");
+        for line in text.lines() {
+            lacp_line(&mut members, line);
+        }
+        let lonely = Lacp {
+            member: "host-vv3".into(),
+            rx_state: "DEFAULTED".into(),
+            partner: "00-00-00-00-00-00".into(),
+        };
+        assert_eq!(members, [lonely]);
+        assert!(!members[0].current());
+    }
+}

@@ -150,3 +150,74 @@ impl Reader {
         })
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_all(lines: &[String]) {
+    let mut reader = Reader::default();
+    for line in lines {
+        reader.take(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Reader {
+        let mut reader = Reader::default();
+        text.lines().for_each(|line| reader.take(line));
+        reader
+    }
+
+    #[test]
+    fn a_captured_domain_has_its_members() {
+        let text = include_str!(
+            "../../../tests/fixtures/vpp/25.10-healthy/show_bridge-domain_10_detail.txt"
+        );
+        let domain = read(text).domain.expect("a domain");
+        let member =
+            |name: &str, index| Member { name: name.into(), index, split_horizon: Some(0) };
+        let expected = BridgeDomain {
+            id: 10,
+            learns: Some(true),
+            forwards: Some(true),
+            floods: Some(true),
+            unknown_unicast: Some("flood".into()),
+            bvi: Some("loop1".into()),
+            members: vec![
+                member("loop1", 8),
+                member("VirtualEthernet0/0/0", 9),
+                member("vxlan_tunnel0", 12),
+            ],
+        };
+        assert_eq!(domain, expected);
+        let text =
+            include_str!("../../../tests/fixtures/vpp/21.06/show_bridge-domain_10_detail.txt");
+        assert_eq!(read(text).domain.expect("a domain").members, [member("loop0", 1)]);
+    }
+
+    /// As the documentation of 17.x shows it.
+    #[test]
+    fn a_domain_of_17_x_is_understood() {
+        let text = "  ID   Index   Learning   U-Forwrd   UU-Flood   Flooding   ARP-Term     BVI-Intf\n \
+            200     1        on         on         on         off        off          N/A\n\n          \
+            Interface           Index  SHG  BVI        VLAN-Tag-Rewrite\n  \
+            GigabitEthernet0/8/0.200      3     0    -               none\n";
+        let domain = read(text).domain.expect("a domain");
+        assert_eq!((domain.id, domain.floods, domain.bvi), (200, Some(false), None));
+        assert_eq!(domain.members[0].index, 3);
+    }
+
+    #[test]
+    fn what_does_not_exist_is_absent_and_what_is_no_answer_is_not() {
+        let none = include_str!("../../../tests/fixtures/vpp/no-such-bridge-domain.txt");
+        for text in [none, "bridge-domain 10 not in use\n"] {
+            let reader = read(text);
+            assert!(reader.absent && reader.domain.is_none(), "{text}");
+        }
+        for text in ["", "show: unknown input `bridge-domain 10'\n", "banner\n"] {
+            let reader = read(text);
+            assert!(!reader.absent && reader.domain.is_none(), "{text}");
+        }
+    }
+}

@@ -130,3 +130,95 @@ impl MemifReader {
         }
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_all(lines: &[String]) {
+    let mut reader = MemifReader::default();
+    let mut guests = Vec::new();
+    for line in lines {
+        reader.take(line);
+        vhost_line(&mut guests, line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vhost(text: &str) -> Vec<Guest> {
+        let mut guests = Vec::new();
+        for line in text.lines() {
+            vhost_line(&mut guests, line);
+        }
+        guests
+    }
+
+    #[test]
+    fn a_vhost_guest_is_there_once_it_has_shown_its_memory() {
+        let text = include_str!("../../../tests/fixtures/vpp/25.10-healthy/show_vhost-user.txt");
+        let text = text.replace('\r', "");
+        let guests = vhost(&text);
+        let first = Guest {
+            name: "VirtualEthernet0/0/0".into(),
+            kind: "vhost-user",
+            socket: Some("/run/vpp/vhost0.sock".into()),
+            role: Some("server"),
+            connected: false,
+            queues: Some(0),
+            ring: None,
+        };
+        assert_eq!((guests.len(), &guests[0]), (2, &first));
+        // The lines of a connected one, written from VPP's sources.
+        let there = text.replacen(
+            " Memory regions (total 0)\n",
+            " Memory regions (total 2)\n region fd    guest_phys_addr\n ====== =====\n  0     55    0x0\n\n \
+             Virtqueue 0 (TX)\n  qsz 256 last_avail_idx 0 last_used_idx 0\n\n \
+             Virtqueue 1 (RX)\n  qsz 256\n\n Virtqueue 2 (TX disabled)\n  qsz 256\n",
+            1,
+        );
+        let there = there.replacen("vhost0.sock type server", "vhost0.sock type client", 1);
+        let guests = vhost(&there);
+        let first = Guest { connected: true, queues: Some(2), role: Some("client"), ..first };
+        assert_eq!(guests[0], first);
+        assert!(!guests[1].connected);
+    }
+
+    #[test]
+    fn a_memif_says_its_role_and_whether_it_is_connected() {
+        let memif = |text: &str| {
+            let mut reader = MemifReader::default();
+            for line in text.lines() {
+                reader.take(line);
+            }
+            reader.guests
+        };
+        let text = include_str!("../../../tests/fixtures/vpp/25.10-healthy/show_memif.txt");
+        let master = Guest {
+            name: "memif0/0".into(),
+            kind: "memif",
+            socket: Some("/run/vpp/memif.sock".into()),
+            role: Some("master"),
+            connected: false,
+            queues: Some(0),
+            ring: None,
+        };
+        assert_eq!(memif(text), std::slice::from_ref(&master));
+        // A connected one, written from VPP's sources: of today, and of 17.10.
+        let today = text
+            .replace("flags admin-up", "flags admin-up slave connected")
+            .replace("num-s2m-rings 0 num-m2s-rings 0", "num-s2m-rings 1 num-m2s-rings 1")
+            + "  slave-to-master ring 0:\n    region 0 offset 0 ring-size 1024 int-fd 24\n";
+        let slave = Guest {
+            role: Some("slave"),
+            connected: true,
+            queues: Some(2),
+            ring: Some(1024),
+            ..master
+        };
+        assert_eq!(memif(&today), std::slice::from_ref(&slave));
+        let old = "interface memif0/0\n  remote-name \"x\"\n  id 0 mode ethernet file /run/vpp/memif.sock\n  \
+                   flags admin-up slave connected\n  listener-fd 0 conn-fd 21\n  \
+                   num-s2m-rings 1 num-m2s-rings 1 buffer-size 2048\n  ring-size 1024\n";
+        assert_eq!(memif(old), [slave]);
+    }
+}

@@ -126,7 +126,7 @@ impl Session<'_> {
         let mut rows = SoftwareRows::new(|name| passes(name) || name.len() == SHOWN);
         let said = self.table("show interface", SOFTWARE, &mut |line| rows.take(line))?;
         if let Said::Refused(what) = said {
-            return Err(self.unreadable("show interface", &what));
+            return Err(self.refused("show interface", &what));
         }
         let SoftwareRows { mut rows, total, .. } = rows;
         if rows.iter().any(|row| row.name.len() == SHOWN) {
@@ -199,10 +199,7 @@ impl Session<'_> {
                 Said::Asked => break,
                 Said::Refused(quote) => match culprit(&names, &quote) {
                     Some(at) => absent.push(names.remove(at)),
-                    None => {
-                        let quoted = format!("unknown input `{quote}'");
-                        return Err(self.unreadable(&whole, &quoted));
-                    }
+                    None => return Err(self.refused(&whole, &quote)),
                 },
             }
         }
@@ -567,5 +564,193 @@ impl Links {
             .find(|(name, _)| self.row(name).is_some_and(|bond| bond.members.contains(&member)))?;
         let up = *on && self.row(name).is_some_and(|bond| bond.link == HardwareLink::Up);
         Some(Bond { name: name.clone(), up })
+    }
+}
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_all(lines: &[String]) {
+    let mut software = SoftwareRows::new(|_| true);
+    let mut hardware = HardwareRows::default();
+    for line in lines {
+        software.take(line);
+        hardware.take(line);
+        let names: Vec<&str> = line.split(' ').collect();
+        culprit(&names, line);
+        batches("show interface", &names);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn software(text: &str) -> Vec<Interface> {
+        let mut rows = SoftwareRows::new(|_| true);
+        text.lines().skip(1).for_each(|line| rows.take(line));
+        rows.rows
+    }
+
+    fn hardware(text: &str) -> Vec<HardwareRow> {
+        let mut rows = HardwareRows::default();
+        text.lines().skip(1).for_each(|line| rows.take(line));
+        rows.rows
+    }
+
+    #[test]
+    fn captured_tables_give_each_interface_with_its_counters() {
+        let rows =
+            software(include_str!("../../../tests/fixtures/vpp/25.10-healthy/show_interface.txt"));
+        assert_eq!(rows.len(), 17);
+        let host = rows.iter().find(|row| row.name == "host-vv0").expect("a row");
+        assert_eq!((host.index, &host.admin), (1, &Admin::Up));
+        let counters = Counters {
+            rx_packets: 56,
+            rx_bytes: 5076,
+            tx_packets: 52,
+            tx_bytes: 3444,
+            drops: 3,
+            punt: 47,
+            ..Counters::default()
+        };
+        assert_eq!(host.counters, counters);
+        let rows = hardware(include_str!(
+            "../../../tests/fixtures/vpp/25.10-healthy/show_hardware-interfaces.txt"
+        ));
+        assert_eq!(rows.len(), 16, "sub-interfaces are not there");
+        let nic = rows.iter().find(|row| row.name == "GigabitEthernet0/8/0").expect("a row");
+        assert_eq!(
+            (nic.index, &nic.link, nic.hardware.as_str()),
+            (5, &HardwareLink::Up, "host-vv4")
+        );
+    }
+
+    #[test]
+    fn a_row_is_read_whatever_else_stands_in_it() {
+        let cut = "averyveryverylonginterfacename01";
+        let cases = [
+            (
+                "eth0                             12     up          9000/0/0/0     drops                          4",
+                "eth0",
+                12,
+                Admin::Up,
+                4,
+            ),
+            (
+                "eth0                             12          down/punt       drops                          4",
+                "eth0",
+                12,
+                Admin::Down,
+                4,
+            ),
+            (
+                "eth0                              3    error         9000/0/0/0     ",
+                "eth0",
+                3,
+                Admin::Error,
+                0,
+            ),
+            ("eth0                              3   bond-slave    ", "eth0", 3, Admin::Member, 0),
+            (
+                "eth0                              3   limbo    7  x/y new column  drops 9",
+                "eth0",
+                3,
+                Admin::Other("limbo".into()),
+                9,
+            ),
+            (
+                "averyveryverylonginterfacename0112345    up          9000/0/0/0     ",
+                cut,
+                12345,
+                Admin::Up,
+                0,
+            ),
+            (
+                "a-name-of-more-than-32-bytes-shown-whole 7 up 9000/0/0/0 drops 1",
+                "a-name-of-more-than-32-bytes-shown-whole",
+                7,
+                Admin::Up,
+                1,
+            ),
+        ];
+        for (line, name, index, admin, drops) in cases {
+            let rows = software(&format!("header\n{line}\n"));
+            assert_eq!(rows.len(), 1, "{line}");
+            let row = &rows[0];
+            assert_eq!(
+                (row.name.as_str(), row.index, &row.admin, row.counters.drops),
+                (name, index, &admin, drops),
+                "{line}"
+            );
+        }
+        for line in ["", "vpp# ", "-- more --", "eth0", "eth0 up", "eth0                   x  up"] {
+            assert_eq!(software(&format!("header\n{line}\n")), [], "{line:?}");
+        }
+    }
+
+    #[test]
+    fn bonds_of_the_driver_list_members_and_speeds_are_megabits() {
+        let text = "header\n\
+            BondEthernet0                      3     up   Slave-Idx: 1 2\n\
+            \x20 Link speed: 20 Gbps\n\
+            GigabitEthernet0/8/0               1    slave  GigabitEthernet0/8/0\n\
+            \x20 Link speed: 2.500000 Gbps\n\
+            eth1                               2   blue   \n\
+            \x20 Link speed: unknown\n";
+        let rows = hardware(text);
+        assert_eq!(rows[0].members, [1, 2]);
+        let speeds: Vec<_> = rows.iter().map(|row| row.speed).collect();
+        assert_eq!(speeds, [Some(20_000), Some(2500), None]);
+        assert_eq!(rows[1].link, HardwareLink::Member);
+        assert_eq!(rows[2].link, HardwareLink::Other("blue".into()));
+    }
+
+    #[test]
+    fn a_refusal_names_its_culprit_also_where_it_is_cut() {
+        let names =
+            ["eth0", "eth1", "a-very-long-name-of-an-interface", "a-very-long-name-of-another"];
+        let cases = [
+            ("eth1 a-very-long-name-of-an-in...", Some(1)),
+            ("a-very-long-name-of-an-interfa...", Some(2)),
+            ("a-very-long-name-of-another", Some(3)),
+            ("a-very-long-name-of-an", None),
+            ("eth0 eth1 a-very-long-name-of-...", Some(0)),
+            ("eth", None),
+            ("interface", None),
+            ("", None),
+            ("...", None),
+        ];
+        for (quote, at) in cases {
+            assert_eq!(culprit(&names, quote), at, "{quote}");
+        }
+    }
+
+    #[test]
+    fn commands_are_short_and_names_that_look_alike_are_asked_for_apart() {
+        let names: Vec<String> = (1000..2000).map(|i| format!("VirtualEthernet0/0/{i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let all = batches("show interface", &names);
+        let length = |batch: &Vec<&str>| "show interface ".len() + batch.join(" ").len();
+        assert!(
+            all.iter().all(|batch| length(batch) <= LONGEST_COMMAND),
+            "{:?}",
+            all.iter().map(length).collect::<Vec<_>>()
+        );
+        assert_eq!(all.concat(), names);
+        let alike = ["averyveryverylonginterfacename01", "averyveryverylonginterfacename012", "b"];
+        assert_eq!(batches("show", &alike), [vec![alike[0]], vec![alike[1], "b"]]);
+        assert_eq!(batches("show", &["a b", "", "$x", "ok"]), [vec!["ok"]]);
+    }
+
+    #[test]
+    fn a_sub_interface_has_the_link_of_what_it_is_on() {
+        for (name, on) in [
+            ("host-vv0.100", "host-vv0"),
+            ("GigabitEthernet0/8/0.1.2", "GigabitEthernet0/8/0.1"),
+            ("tap0.x", "tap0.x"),
+            ("tap0.", "tap0."),
+            (".1", ".1"),
+        ] {
+            assert_eq!(carrier(name), on);
+        }
     }
 }

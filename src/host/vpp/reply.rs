@@ -123,8 +123,7 @@ impl Reply {
         let line = std::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(&line);
         self.lines += 1;
-        let echo = self.echo.take().filter(|_| !self.greeted);
-        if echo.is_some_and(|command| command == text.trim()) {
+        if self.echo.take().is_some_and(|command| command == text.trim()) {
             self.first.clear();
         } else {
             each_line(&text);

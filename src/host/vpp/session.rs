@@ -177,9 +177,7 @@ impl<'p> Session<'p> {
         let Command { mut reply, .. } = dialogue;
         self.line = line;
         match outcome {
-            Ok(_) if new && !reply.greeted && garbled(&reply.first) => {
-                self.again(command, each_line)
-            }
+            Ok(_) if new && garbled(&reply.first, command) => self.again(command, each_line),
             Ok(rtt) => (Ok(Answer { rtt, first: reply.first }), true),
             Err(trouble) => (Err(explained(trouble, command, &mut reply)), reply.greeted),
         }
@@ -261,6 +259,11 @@ impl<'p> Session<'p> {
             (false, Some(what)) => Ok(Said::Refused(what)),
             (false, None) => Err(self.unreadable(command, &answer.first)),
         }
+    }
+
+    /// The trouble of a command that VPP refuses though it should not.
+    pub fn refused(&self, command: &str, quote: &str) -> Trouble {
+        self.unreadable(command, &format!("unknown input `{quote}'"))
     }
 
     /// The trouble of a reply that is complete and not what was asked for.
@@ -358,9 +361,10 @@ fn told(command: &str, first: &str) -> String {
     format!("to `{command}': {first}")
 }
 
-/// Whether a server took the terminal type for a part of the command.
-fn garbled(first: &str) -> bool {
-    first.contains("unknown input") && (first.contains("vppctl") || !first.is_ascii())
+/// Whether a server in line mode took the terminal type for a part of the command: it does not
+/// know the whole of it, where VPP quotes what follows the words that it knows.
+fn garbled(first: &str, command: &str) -> bool {
+    refusal(first).is_some_and(|quote| quote.ends_with(command))
 }
 
 fn begins(line: &str, head: &[&str]) -> bool {
@@ -402,7 +406,7 @@ mod tests {
 
     #[test]
     fn the_terminal_type_in_a_refusal_betrays_a_server_in_line_mode() {
-        assert!(garbled("unknown input `\u{fffd}\u{fffd}vppctl\u{fffd}show version'"));
-        assert!(!garbled("show: unknown input `nosuch'"));
+        assert!(garbled("unknown input `show version'", "show version"));
+        assert!(!garbled("show: unknown input `version'", "show version"));
     }
 }

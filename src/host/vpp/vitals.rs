@@ -317,3 +317,149 @@ fn error_in(line: &str) -> Option<ErrorCounter> {
     }
     Some(ErrorCounter { name: format!("{node}: {reason}"), count: count.parse().ok()? })
 }
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_all(lines: &[String]) {
+    let mut runtime = Runtime::default();
+    for line in lines {
+        runtime.take(line);
+        Columns::of(line).pool(line);
+        use_in(line);
+        error_in(line);
+        version_in(line);
+        uptime_in(line);
+        startup_in(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime(text: &str) -> Runtime {
+        let mut runtime = Runtime::default();
+        text.lines().for_each(|line| runtime.take(line));
+        runtime
+    }
+
+    fn thread(name: &str, vector_rate: f64, loops: Option<f64>) -> Thread {
+        Thread { name: name.into(), vector_rate: Some(vector_rate), loops }
+    }
+
+    #[test]
+    fn captured_runtimes_give_threads_and_the_end_of_the_start() {
+        let one =
+            runtime(include_str!("../../../tests/fixtures/vpp/25.10-healthy/show_runtime.txt"));
+        assert_eq!(one.threads, [thread("vpp_main", 1.0, Some(6_403_598.05))]);
+        assert_eq!(one.startup, Some(Startup::Done));
+        let two = runtime(include_str!(
+            "../../../tests/fixtures/vpp/25.10-healthy_1worker/show_runtime.txt"
+        ));
+        assert_eq!(two.threads[1], thread("vpp_wk_0", 1.0, Some(9_893_415.23)));
+        assert_eq!((two.threads.len(), two.startup), (2, Some(Startup::Done)));
+        let old = runtime(include_str!("../../../tests/fixtures/vpp/21.06/show_runtime.txt"));
+        assert_eq!(old.threads, [thread("vpp_main", 0.0, Some(2_258_383.36))]);
+        assert_eq!(old.startup, Some(Startup::Done));
+    }
+
+    /// As VPP printed it until 19.04, with the column of a plugin that measures.
+    #[test]
+    fn older_runtimes_have_no_loops() {
+        let text = "Thread 0 vpp_main (lcore 1)\n\
+            Time 3.8, average vectors/node 0.00, last 128 main loops 1.50 per node 2.25\n\
+            \x20 vector rates in 0.0000e0, out 0.0000e0, drop 0.0000e0, punt 0.0000e0\n\
+            \x20            Name                 State         Calls          Vectors        Suspends         Clocks       Vectors/Call     Perf Ticks   \n\
+            acl-plugin-fa-worker-cleaner-pinterrupt wa               7               0               0          9.18e2            0.00            1\n\
+            startup-config-process            done                   1               0               1          4.28e3            0.00            1\n\
+            ---------------\n\
+            Thread 1 vpp_wk_0 (lcore 2)\n\
+            Time 3.8, average vectors/node 0.00, last 128 main loops 0.00 per node 0.00\n\
+            \x20 vector rates in 0.0000e0, out 0.0000e0, drop 0.0000e0, punt 0.0000e0\n";
+        let old = runtime(text);
+        assert_eq!(old.threads, [thread("vpp_main", 2.25, None), thread("vpp_wk_0", 0.0, None)]);
+        assert_eq!(old.startup, Some(Startup::Done));
+    }
+
+    #[test]
+    fn a_start_that_waits_is_not_done_whatever_was_called() {
+        for (row, startup) in [
+            ("  \"suspended\"  0 0 1 7.48e3 0.00", Startup::Running("suspended".into())),
+            ("  \"any wait\"  1 0 2 3.58e5 0.00", Startup::Running("any wait".into())),
+            ("  time wait  0 0 2 3.58e5 0.00", Startup::Running("time wait".into())),
+            ("  active  0 0 2 3.58e5 0.00", Startup::Running("active".into())),
+            (" \"not started  1 0 1 1.15e4 0.00", Startup::Done),
+            ("  done  1 0 1 1.35e7 0.00", Startup::Done),
+        ] {
+            assert_eq!(startup_in(row), Some(startup), "{row}");
+        }
+        assert_eq!(startup_in(" something else"), None);
+    }
+
+    #[test]
+    fn versions_and_clocks_of_all_times() {
+        let version = version_in("vpp v25.10-release built by root on vm at 2026-11-23T06:09:33");
+        assert_eq!(version.as_deref(), Some("25.10-release"));
+        let version = version_in("vpp v17.10-rc1~7-gab123 built by a b on c at Mon Aug 28");
+        assert_eq!(version.as_deref(), Some("17.10-rc1~7-gab123"));
+        assert_eq!(version_in("SSH-2.0-OpenSSH"), None);
+        assert_eq!(
+            uptime_in("Time now 45.666594, Mon, 23 Nov 2026 06:43:52 GMT"),
+            Some(45.666_594)
+        );
+        assert_eq!(uptime_in("Time now 12.5"), Some(12.5));
+        assert_eq!(uptime_in("0: Time now 45.6"), None);
+    }
+
+    #[test]
+    fn memory_of_each_allocator_is_a_share_of_the_whole() {
+        let near = |line: &str, percent: f64| {
+            let used = use_in(line).unwrap_or(-1.0);
+            assert!((used - percent).abs() < 0.01, "{line}: {used}");
+        };
+        near("    total: 512.00M, used: 66.93M, free: 445.07M, trimmable: 433.92M", 13.07);
+        near("  total: 32.00M, used: 549.67K, free: 31.46M, trimmable: 31.39M", 1.68);
+        near(
+            "22043 objects, 17878k of 20826k used, 2427k free, 2396k reclaimed, 346k overhead, 1048572k capacity",
+            1.70,
+        );
+        near("total: 1.00G, used: 512.00M, free: 512.00M, trimmable: 0", 50.0);
+        for line in
+            ["", "total: 0, used: 0,", "total: x, used: y,", "numa 0: 19989 pages, 78.08m bytes"]
+        {
+            assert_eq!(use_in(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn pools_are_read_by_the_names_of_their_columns() {
+        let header =
+            "Pool Name            Index NUMA  Size  Data Size  Total  Avail  Cached   Used  ";
+        let row = "default-numa-0         0     0   2304     2048    5978   5466     98      414  ";
+        let pool = Pool { name: "default-numa-0".into(), total: 5978, used: 414 };
+        assert_eq!(Columns::of(header).pool(row), Some(pool));
+        assert_eq!(Columns::of(header).pool(""), None);
+    }
+
+    #[test]
+    fn errors_are_errors_only() {
+        let counter = |line| error_in(line).map(|counter| (counter.name, counter.count));
+        assert_eq!(
+            counter(
+                "        51           ip4-icmp-input                      unknown type              error  "
+            ),
+            Some(("ip4-icmp-input: unknown type".into(), 51))
+        );
+        assert_eq!(
+            counter("         5              ip4-input               ip4 ttl <= 1"),
+            Some(("ip4-input: ip4 ttl <= 1".into(), 5))
+        );
+        for line in [
+            "         2             arp-reply                       ARP replies sent            info   ",
+            "        29             bond-input                          no error                error  ",
+            "Thread 0 (vpp_main):",
+            "",
+        ] {
+            assert_eq!(counter(line), None, "{line}");
+        }
+    }
+}
