@@ -87,6 +87,11 @@ fn is_pnic(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::vpp_interfaces::Seen;
+    use crate::checks::vpp_place::PlaceArgs;
+    use crate::host::vpp::bonds::{Bond, Lacp};
+    use crate::host::vpp::guests::Guest;
+    use crate::host::vpp::interfaces::{Admin, Bond as DriverBond, Counters, Interface, Link};
 
     #[test]
     fn a_pnic_is_known_by_its_name() {
@@ -97,5 +102,109 @@ mod tests {
         {
             assert!(!is_pnic(name), "{name}");
         }
+    }
+
+    fn codes(
+        name: &str,
+        admin: Admin,
+        link: Link,
+        change: impl Fn(&mut Seen),
+    ) -> Vec<&'static str> {
+        let mut seen = Seen::default();
+        seen.interfaces.found.push(Interface {
+            name: name.into(),
+            index: 1,
+            admin,
+            counters: Counters::default(),
+            link,
+            hardware: String::new(),
+            speed: None,
+        });
+        change(&mut seen);
+        let place = PlaceArgs { socket: None, metrics: false };
+        let args = Args { names: vec![], match_: None, bridge_domain: Some(10), place };
+        let report = PnicVpp::judge(&Ok(Ok(seen)), &args, &Past::default());
+        report.findings.iter().map(|finding| finding.code.name).collect()
+    }
+
+    #[test]
+    fn admin_and_link_are_judged_apart_and_the_first_cause_is_told() {
+        let member = |up| Link::Member(Some(DriverBond { name: "BondEthernet0".into(), up }));
+        let cases: [(Admin, Link, &[&str]); 13] = [
+            (Admin::Up, Link::Up, &[]),
+            (Admin::Down, Link::Up, &["admin-down"]),
+            (Admin::Down, Link::Down, &["admin-down"]),
+            (Admin::Up, Link::Down, &["link-down"]),
+            (Admin::Error, Link::Up, &["error"]),
+            (Admin::Other("limbo".into()), Link::Up, &["unreadable"]),
+            (Admin::Up, Link::Other("blue".into()), &["unreadable"]),
+            (Admin::Up, Link::Unlisted, &["unreadable"]),
+            (Admin::Up, Link::Gone, &["absent"]),
+            (Admin::Down, member(true), &[]),
+            (Admin::Member, member(true), &[]),
+            (Admin::Up, member(false), &["link-down"]),
+            (Admin::Up, Link::Member(None), &["unreadable"]),
+        ];
+        for (admin, link, expected) in cases {
+            let said = format!("{admin:?} {link:?}");
+            assert_eq!(codes("eth0", admin, link, |_| {}), expected, "{said}");
+        }
+    }
+
+    fn bond(seen: &mut Seen, active: &[&str], members: &[&str], lacp: &[(&str, &str)]) {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        seen.bonds = Some(vec![Bond {
+            name: "BondEthernet0".into(),
+            mode: if lacp.is_empty() { "xor" } else { "lacp" }.into(),
+            active: owned(active),
+            members: owned(members),
+        }]);
+        let lacp = lacp.iter().map(|(member, state)| Lacp {
+            member: (*member).into(),
+            rx_state: (*state).into(),
+            partner: String::new(),
+        });
+        seen.lacp = Some(lacp.collect());
+    }
+
+    #[test]
+    fn a_bond_with_link_may_still_carry_nothing() {
+        let with = |change: &dyn Fn(&mut Seen)| codes("BondEthernet0", Admin::Up, Link::Up, change);
+        let both = &["eth0", "eth1"];
+        assert_eq!(with(&|seen| bond(seen, both, both, &[])), [""; 0]);
+        assert_eq!(with(&|seen| bond(seen, &["eth0"], both, &[])), ["member-down"]);
+        assert_eq!(with(&|seen| bond(seen, &[], both, &[])), ["link-down"]);
+        let lacp = [("eth0", "CURRENT"), ("eth1", "DEFAULTED")];
+        assert_eq!(with(&move |seen| bond(seen, &["eth0"], both, &lacp)), ["lacp-defaulted"]);
+        let lacp = [("eth0", "DEFAULTED"), ("eth1", "EXPIRED")];
+        assert_eq!(with(&move |seen| bond(seen, &[], both, &lacp)), ["lacp-none"]);
+    }
+
+    #[test]
+    fn a_guest_that_is_not_there_is_told_once() {
+        let guest = |seen: &mut Seen| {
+            seen.guests.push(Guest { name: "memif0/0".into(), kind: "memif", ..Guest::default() });
+        };
+        assert_eq!(codes("memif0/0", Admin::Up, Link::Up, guest), ["guest-off"]);
+        assert_eq!(codes("memif0/0", Admin::Up, Link::Down, guest), ["link-down"]);
+    }
+
+    #[test]
+    fn who_must_be_in_a_bridge_domain_is_looked_for_by_index() {
+        use crate::host::vpp::bridge::{BridgeDomain, Member};
+        let domain = |index| BridgeDomain {
+            id: 10,
+            members: vec![Member { name: "eth0".into(), index, split_horizon: None }],
+            ..BridgeDomain::default()
+        };
+        let inside = move |seen: &mut Seen| seen.domain = Some(Some(domain(1)));
+        assert_eq!(codes("eth0", Admin::Up, Link::Up, inside), [""; 0]);
+        let outside = move |seen: &mut Seen| seen.domain = Some(Some(domain(2)));
+        assert_eq!(codes("eth0", Admin::Up, Link::Up, outside), ["wrong-bridge"]);
+        let nowhere = |seen: &mut Seen| {
+            seen.domain = Some(None);
+            seen.interfaces.found.clear();
+        };
+        assert_eq!(codes("eth0", Admin::Up, Link::Up, nowhere), ["absent"]);
     }
 }

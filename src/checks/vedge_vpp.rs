@@ -231,3 +231,110 @@ fn known<'e, T>(report: &mut Report, extra: &'e Extra<T>) -> Option<&'e T> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::vpp::vitals::Thread;
+    use crate::plugin::status::Status;
+    use std::time::Duration;
+
+    fn seen(startup: Result<Startup, Trouble>) -> Seen {
+        let thread = |name: &str| Thread { name: name.into(), vector_rate: Some(1.5), loops: None };
+        let vitals = Vitals {
+            version: "25.10-release".into(),
+            rtt: Duration::from_micros(400),
+            startup,
+            threads: vec![thread("vpp_main"), thread("vpp_wk_0")],
+        };
+        let (process, extras) = (None, Extras::default());
+        Seen { vitals: Ok(vitals), process, since_boot: 1000.0, extras }
+    }
+
+    fn judged(seen: Seen, past: &Past) -> Report {
+        let args = Args { place: PlaceArgs { socket: None, metrics: false } };
+        VedgeVpp::judge(&Ok(seen), &args, past)
+    }
+
+    fn codes(report: &Report) -> Vec<&'static str> {
+        report.findings.iter().map(|finding| finding.code.name).collect()
+    }
+
+    fn value(report: &Report, name: &str) -> Option<f64> {
+        report.metrics.iter().find(|metric| metric.spec.name == name).map(|metric| metric.value)
+    }
+
+    fn trouble(why: Why) -> Trouble {
+        Trouble { whom: "VPP (/run/vpp/cli.sock)".into(), why }
+    }
+
+    #[test]
+    fn each_end_of_the_start_has_its_status() {
+        for (startup, status) in [
+            (Ok(Startup::Done), Status::Ok),
+            (Ok(Startup::NotVisible), Status::Ok),
+            (Ok(Startup::Running("any wait".into())), Status::Warning),
+            (Err(trouble(Why::Unreadable("banner".into()))), Status::Unknown),
+            (Err(trouble(Why::Silent(Duration::from_secs(9)))), Status::Critical),
+            (Err(trouble(Why::HungUp)), Status::Critical),
+        ] {
+            let seen = seen(startup);
+            let said = format!("{:?}", seen.vitals);
+            assert_eq!(judged(seen, &Past::default()).status(), status, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_vpp_that_does_not_answer_is_judged_by_why() {
+        for (why, code) in [
+            (Why::Absent, "no-process"),
+            (Why::Refused, "refused"),
+            (Why::Forbidden, "forbidden"),
+            (Why::Silent(Duration::from_secs(9)), "timeout"),
+            (Why::HungUp, "timeout"),
+            (Why::Unreadable("SSH".into()), "unreadable"),
+        ] {
+            let mut seen = seen(Ok(Startup::Done));
+            seen.vitals = Err(NoAnswer { trouble: trouble(why), process: None });
+            assert_eq!(codes(&judged(seen, &Past::default())), [code]);
+        }
+    }
+
+    #[test]
+    fn a_later_start_is_a_restart_and_drift_is_none() {
+        let at = |uptime: f64, before: Option<f64>| {
+            let mut seen = seen(Ok(Startup::Done));
+            seen.since_boot = 100_000.0;
+            seen.extras.uptime = Some(Ok(Ok(uptime)));
+            let mut first = Report::default();
+            first.remember.extend(before.map(|start| ("start".to_owned(), start)));
+            let report = judged(seen, &Past::of(&first));
+            (value(&report, "restarts"), report.remember[0].1)
+        };
+        assert_eq!(at(90_000.0, None), (Some(0.0), 10_000.0));
+        assert_eq!(at(90_000.0, Some(10_003.0)), (Some(0.0), 10_003.0), "no new file for drift");
+        assert_eq!(at(89_950.0, Some(10_000.0)), (Some(0.0), 10_000.0));
+        assert_eq!(at(60.0, Some(10_000.0)), (Some(1.0), 99_940.0));
+    }
+
+    #[test]
+    fn what_only_a_metric_needs_is_a_line_where_it_is_not_understood() {
+        let mut odd = seen(Ok(Startup::Done));
+        odd.extras.main_heap = Some(Ok(Err("`show memory' is not understood here".into())));
+        odd.extras.errors = Some(Err(trouble(Why::Unreadable("x".into()))));
+        let report = judged(odd, &Past::default());
+        assert_eq!((report.status(), value(&report, "main_heap_used")), (Status::Ok, None));
+        assert_eq!(report.evidence.iter().filter(|evidence| !evidence.fine).count(), 2);
+        // Silence is one finding, however much was to be asked after it.
+        let mut silent = seen(Ok(Startup::Done));
+        silent.extras.main_heap = Some(Err(trouble(Why::Silent(Duration::from_secs(1)))));
+        silent.extras.errors = Some(Err(trouble(Why::Silent(Duration::from_secs(1)))));
+        assert_eq!(codes(&judged(silent, &Past::default())), ["timeout"]);
+    }
+
+    #[test]
+    fn workers_are_the_threads_beside_the_main_one() {
+        let report = judged(seen(Ok(Startup::Done)), &Past::default());
+        assert_eq!(value(&report, "workers"), Some(1.0));
+    }
+}

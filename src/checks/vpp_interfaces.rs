@@ -9,7 +9,9 @@ use crate::checks::without_answer;
 use crate::host::vpp::bonds::{Bond, Lacp};
 use crate::host::vpp::bridge::BridgeDomain;
 use crate::host::vpp::guests::Guest;
-use crate::host::vpp::interfaces::{Admin, Interface, Interfaces, Link, Wanted, is_bond, sayable};
+use crate::host::vpp::interfaces::{
+    Admin, Counters, Interface, Interfaces, Link, Wanted, is_bond, sayable,
+};
 use crate::host::vpp::{NoAnswer, Session};
 use crate::host::{Host, Trouble, Why};
 use crate::plugin::code::{UNREADABLE, USAGE};
@@ -18,6 +20,7 @@ use crate::plugin::spec::{Code, FactSpec, MetricSpec};
 use crate::plugin::text::count;
 use crate::plugin::verdict::Asked;
 use regex::bytes::Regex;
+use std::borrow::Cow;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -114,15 +117,15 @@ pub struct Seen {
     pub missing: Vec<Trouble>,
     /// Commands that this VPP does not know.
     pub unknown: Vec<&'static str>,
-    /// Whether counters are to be measured.
+    /// Whether counters were read of all of them.
     pub counters: bool,
 }
 
 /// What a check of interfaces knows: wrong rights, no answer, or what was seen.
 pub type Known = Result<Result<Seen, NoAnswer>, String>;
 
-/// Interfaces whose counters are measured without being asked for: of more of them they would be
-/// cut from the output anyway, and take memory until then.
+/// Interfaces whose counters are read and measured without being asked for: of more of them they
+/// would be cut from the output anyway, and take time and memory until then.
 const COUNTED_UNASKED: usize = 32;
 
 pub(super) fn gather(args: &Args, kind: &Kind, asked: &Asked, host: &Host) -> Known {
@@ -149,7 +152,11 @@ fn look(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked) -> Resul
     let passes = |name: &str| inside(name) && wanted(args, kind, name);
     let names = Wanted::Names(&args.names);
     let by = if args.names.is_empty() { Wanted::Matching(&passes) } else { names };
-    seen.interfaces = session.interfaces(&by)?;
+    let counters = args.place.metrics
+        || asked.rates
+        || asked.any(&kind.metrics.counters.map(|spec| spec.name));
+    let counted = if counters { usize::MAX } else { COUNTED_UNASKED };
+    seen.interfaces = session.interfaces(&by, counted)?;
     let found = &mut seen.interfaces.found;
     if let Some(domain) = domain {
         let members = domain.iter().flat_map(|domain| &domain.members);
@@ -160,10 +167,7 @@ fn look(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked) -> Resul
         // There is nothing here that a bond could carry.
         found.clear();
     }
-    seen.counters = found.len() <= COUNTED_UNASKED
-        || args.place.metrics
-        || asked.rates
-        || asked.any(&kind.metrics.counters.map(|spec| spec.name));
+    seen.counters = found.len() <= counted;
     details(session, args, kind, asked, &mut seen);
     Ok(seen)
 }
@@ -486,42 +490,49 @@ fn evidence(row: &Interface, seen: &Seen) -> String {
         Admin::Other(word) => word,
     };
     let link = match &row.link {
-        Link::Up => "up".to_owned(),
-        Link::Down => "down".to_owned(),
+        Link::Up => Cow::Borrowed("up"),
+        Link::Down => Cow::Borrowed("down"),
         Link::Member(Some(bond)) => {
-            format!("that of {} ({})", bond.name, if bond.up { "up" } else { "down" })
+            let up = if bond.up { "up" } else { "down" };
+            Cow::Owned(format!("that of {} ({up})", bond.name))
         }
-        Link::Member(None) => "that of a bond".to_owned(),
-        Link::Gone | Link::Unlisted => "not seen".to_owned(),
-        Link::Other(word) => word.clone(),
+        Link::Member(None) => Cow::Borrowed("that of a bond"),
+        Link::Gone | Link::Unlisted => Cow::Borrowed("not seen"),
+        Link::Other(word) => Cow::Borrowed(word.as_str()),
     };
-    let mut line = format!("{}: admin {admin}, link {link}", row.name);
+    let mut line = String::with_capacity(96);
+    for piece in [row.name.as_str(), ": admin ", admin, ", link ", &link] {
+        line.push_str(piece);
+    }
     if !row.hardware.is_empty() {
-        line = format!("{line}, {}", row.hardware);
+        line.push_str(", ");
+        line.push_str(&row.hardware);
     }
     if let Some(speed) = row.speed {
-        line = format!("{line}, {speed} Mbit/s");
+        line.push_str(&format!(", {speed} Mbit/s"));
     }
-    let c = &row.counters;
+    let c = if seen.counters { row.counters } else { Counters::default() };
     for (what, n) in [
-        ("drops", c.drops),
-        ("punt", c.punt),
-        ("rx-miss", c.rx_miss),
-        ("rx-error", c.rx_error),
-        ("tx-error", c.tx_error),
-        ("rx-no-buf", c.rx_no_buf),
+        (", drops ", c.drops),
+        (", punt ", c.punt),
+        (", rx-miss ", c.rx_miss),
+        (", rx-error ", c.rx_error),
+        (", tx-error ", c.tx_error),
+        (", rx-no-buf ", c.rx_no_buf),
     ] {
         if n > 0 {
-            line = format!("{line}, {what} {n}");
+            line.push_str(what);
+            line.push_str(&n.to_string());
         }
     }
     if let Some(guest) = seen.guest(&row.name) {
         let connected = if guest.connected { "connected" } else { "not connected" };
-        line = format!("{line}, {} {connected}", guest_words(guest));
+        line.push_str(&format!(", {} {connected}", guest_words(guest)));
     }
     if let Some(bond) = seen.bond(&row.name) {
         let (active, all) = (bond.active.len(), bond.members.len());
-        line = format!("{line}, {} with {active} of {} active", bond.mode, count(all, "member"));
+        let members = count(all, "member");
+        line.push_str(&format!(", {} with {active} of {members} active", bond.mode));
     }
     line
 }

@@ -52,10 +52,9 @@ impl Host {
     pub fn vpp_bridge(&self, place: &Place, id: u32) -> Result<Option<Bridge>, Trouble> {
         let mut session = Session::new(place, self);
         let Some(domain) = session.bridge_domain(id)? else { return Ok(None) };
-        let mut interfaces = session.interfaces(&Wanted::Matching(&|name| {
-            // Names are cut at 30 bytes here and there are few others that begin alike.
-            domain.members.iter().any(|member| name.starts_with(&member.name))
-        }))?;
+        // Names are cut at 30 bytes here, and there are few others that begin alike.
+        let begins_like = |name: &str| domain.members.iter().any(|m| name.starts_with(&m.name));
+        let mut interfaces = session.interfaces(&Wanted::Matching(&begins_like), usize::MAX)?;
         interfaces.found.retain(|row| domain.members.iter().any(|m| m.index == row.index));
         Ok(Some(Bridge { domain, interfaces: interfaces.found }))
     }

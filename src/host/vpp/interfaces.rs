@@ -109,21 +109,25 @@ const SHOWN: usize = 32;
 const LONGEST_COMMAND: usize = 3800;
 
 impl Session<'_> {
-    /// The wanted interfaces with their links.
+    /// The wanted interfaces with their links, and the counters of so many of the first.
     ///
     /// # Errors
     /// As [`Session::ask`], and where a table is not one.
-    pub fn interfaces(&mut self, wanted: &Wanted) -> Result<Interfaces, Trouble> {
+    pub fn interfaces(&mut self, wanted: &Wanted, counted: usize) -> Result<Interfaces, Trouble> {
         let mut interfaces = match wanted {
-            Wanted::Names(names) => self.named(names)?,
-            Wanted::Matching(passes) => self.matching(*passes)?,
+            Wanted::Names(names) => self.named(names, counted)?,
+            Wanted::Matching(passes) => self.matching(*passes, counted)?,
         };
         self.add_links(&mut interfaces.found)?;
         Ok(interfaces)
     }
 
-    fn matching(&mut self, passes: &dyn Fn(&str) -> bool) -> Result<Interfaces, Trouble> {
-        let mut rows = SoftwareRows::new(|name| passes(name) || name.len() == SHOWN);
+    fn matching(
+        &mut self,
+        passes: &dyn Fn(&str) -> bool,
+        counted: usize,
+    ) -> Result<Interfaces, Trouble> {
+        let mut rows = SoftwareRows::new(|name| passes(name) || name.len() == SHOWN, counted);
         let said = self.table("show interface", SOFTWARE, &mut |line| rows.take(line))?;
         if let Said::Refused(what) = said {
             return Err(self.refused("show interface", &what));
@@ -159,13 +163,15 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn named(&mut self, names: &[String]) -> Result<Interfaces, Trouble> {
+    fn named(&mut self, names: &[String], counted: usize) -> Result<Interfaces, Trouble> {
         let mut interfaces = Interfaces::default();
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
         for batch in batches("show interface", &names) {
-            let mut rows = SoftwareRows::new(|_| true);
+            let batch: Vec<&str> = batch.into_iter().map(|at| names[at]).collect();
+            let left = counted.saturating_sub(interfaces.found.len());
+            let mut rows = SoftwareRows::new(|_| true, left);
             self.ask_named("show interface", SOFTWARE, batch.clone(), &mut |line| {
                 rows.take(line);
             })?;
@@ -208,73 +214,82 @@ impl Session<'_> {
 
     /// Sub-interfaces have the link of the interface they are on, and stand in no hardware table.
     fn add_links(&mut self, found: &mut [Interface]) -> Result<(), Trouble> {
-        let carriers: Vec<String> = found.iter().map(|row| carrier(&row.name).to_owned()).collect();
-        let mut links = self.links(carriers.iter().map(String::as_str).collect())?;
+        let mut names: Vec<&str> = Vec::with_capacity(found.len());
+        let mut slot_of = Vec::with_capacity(found.len());
+        for row in found.iter() {
+            let carrier = carrier(&row.name);
+            // VPP's order has sub-interfaces beside the interface they are on.
+            if names.last() != Some(&carrier) {
+                names.push(carrier);
+            }
+            slot_of.push(names.len() - 1);
+        }
+        let mut slots = self.links(&names)?;
         // A name may end like that of a sub-interface and be none.
-        let alone: Vec<String> = found
-            .iter()
-            .zip(&carriers)
-            .filter(|(row, carrier)| row.name != **carrier && links.gone.contains(carrier))
-            .map(|(row, _)| row.name.clone())
-            .collect();
-        links.extend(self.links(alone.iter().map(String::as_str).collect())?);
-        self.add_bonds(&mut links, found)?;
-        for (row, carrier) in found.iter_mut().zip(&carriers) {
-            let hardware = links.row(&row.name).or_else(|| links.row(carrier));
-            match hardware {
-                Some(hardware) => {
-                    row.link = links.link_of(hardware);
-                    if hardware.hardware != row.name {
-                        row.hardware.clone_from(&hardware.hardware);
-                    }
+        let alone = |(row, slot): &(&Interface, &mut usize)| {
+            matches!(slots[**slot], Slot::Gone) && carrier(&row.name) != row.name
+        };
+        let alone: Vec<_> = found.iter().zip(&mut slot_of).filter(alone).collect();
+        let names: Vec<&str> = alone.iter().map(|(row, _)| row.name.as_str()).collect();
+        let more = self.links(&names)?;
+        for (nth, (_, slot)) in alone.into_iter().enumerate() {
+            *slot = slots.len() + nth;
+        }
+        slots.extend(more);
+        let bonds = self.bonds_of_members(found, &slots, &slot_of)?;
+        for (row, slot) in found.iter_mut().zip(slot_of) {
+            match &slots[slot] {
+                Slot::Row(hardware) => {
+                    row.link = hardware.link(&bonds);
+                    row.hardware.clone_from(&hardware.hardware);
                     row.speed = hardware.speed;
                 }
-                None if links.gone.contains(carrier) => row.link = Link::Gone,
-                None => {}
+                Slot::Gone => row.link = Link::Gone,
+                Slot::Unlisted => {}
             }
         }
         Ok(())
     }
 
-    fn links(&mut self, mut names: Vec<&str>) -> Result<Links, Trouble> {
+    /// What VPP says of the hardware of each name, in the order of the names.
+    fn links(&mut self, names: &[&str]) -> Result<Vec<Slot>, Trouble> {
         const COMMAND: &str = "show hardware-interfaces brief";
-        names.sort_unstable();
-        names.dedup();
-        let mut links = Links::default();
-        for batch in batches(COMMAND, &names) {
-            let mut rows = HardwareRows::default();
-            let gone = self.ask_named(COMMAND, HARDWARE, batch.clone(), &mut |line| {
-                rows.take(line);
-            })?;
-            links.gone.extend(gone.into_iter().map(str::to_owned));
-            for row in rows.rows {
-                if let Ok(at) = batch.binary_search_by(|name| shown(name).cmp(&row.name)) {
-                    links.rows.insert(batch[at].to_owned(), row);
-                }
+        let mut slots = Vec::new();
+        slots.resize_with(names.len(), || Slot::Unlisted);
+        for batch in batches(COMMAND, names) {
+            let asked = batch.iter().map(|at| names[*at]).collect();
+            let mut rows =
+                HardwareRows { names, batch: &batch, next: 0, slots: &mut slots, at: None };
+            let gone = self.ask_named(COMMAND, HARDWARE, asked, &mut |line| rows.take(line))?;
+            for at in batch.iter().filter(|at| gone.contains(&names[**at])) {
+                slots[*at] = Slot::Gone;
             }
         }
-        Ok(links)
+        Ok(slots)
     }
 
     /// Members of a bond of the driver do not say of which. Bonds list the hardware indices of
     /// theirs; only names like `BondEthernet0` are those of bonds.
-    fn add_bonds(&mut self, links: &mut Links, found: &[Interface]) -> Result<(), Trouble> {
-        if !links.rows.values().any(|row| row.link == HardwareLink::Member) {
-            return Ok(());
+    fn bonds_of_members(
+        &mut self,
+        found: &[Interface],
+        slots: &[Slot],
+        slot_of: &[usize],
+    ) -> Result<Vec<DriverBond>, Trouble> {
+        let members = slots.iter().filter_map(Slot::row);
+        let members: Vec<u32> =
+            members.filter(|row| row.link == HardwareLink::Member).map(|row| row.index).collect();
+        let seen = found.iter().zip(slot_of).map(|(row, slot)| (row, &slots[*slot]));
+        let bonds: Vec<DriverBond> = seen.filter_map(DriverBond::of).collect();
+        let listed = |member: &u32| bonds.iter().any(|bond| bond.members.contains(member));
+        if members.iter().all(listed) {
+            return Ok(bonds);
         }
-        let mut bonds: Vec<Interface> =
-            found.iter().filter(|row| is_bond(&row.name)).cloned().collect();
-        if bonds.is_empty() || links.bonds_missing() {
-            let mut rows = SoftwareRows::new(is_bond);
-            self.table("show interface", SOFTWARE, &mut |line| rows.take(line))?;
-            bonds = rows.rows;
-            let names: Vec<&str> = bonds.iter().map(|bond| bond.name.as_str()).collect();
-            let unseen = names.into_iter().filter(|name| links.row(name).is_none()).collect();
-            let more = self.links(unseen)?;
-            links.extend(more);
-        }
-        links.bonds = bonds.into_iter().map(|bond| (bond.name, bond.admin == Admin::Up)).collect();
-        Ok(())
+        let mut rows = SoftwareRows::new(is_bond, 0);
+        self.table("show interface", SOFTWARE, &mut |line| rows.take(line))?;
+        let names: Vec<&str> = rows.rows.iter().map(|bond| bond.name.as_str()).collect();
+        let slots = self.links(&names)?;
+        Ok(rows.rows.iter().zip(&slots).filter_map(DriverBond::of).collect())
     }
 }
 
@@ -306,21 +321,21 @@ fn carrier(name: &str) -> &str {
     }
 }
 
-/// Names that go into one command each: not too many bytes, and no two that the tables show alike.
-/// What cannot be said in a command (VPP splits at white space and expands `$`) is left out.
-fn batches<'n>(command: &str, names: &[&'n str]) -> Vec<Vec<&'n str>> {
-    let mut batches: Vec<Vec<&str>> = Vec::new();
+/// Names that go into one command each, by their places: not too many bytes, and no two that the
+/// tables show alike. What cannot be said in a command (VPP splits at white space and expands `$`)
+/// is left out.
+fn batches(command: &str, names: &[&str]) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut length = 0;
-    for name in names.iter().copied().filter(|name| sayable(name)) {
+    for (at, name) in names.iter().copied().enumerate().filter(|(_, name)| sayable(name)) {
         length += name.len() + 1;
-        let alike = |batch: &Vec<&str>| {
-            // Sorted names that are shown alike stand side by side.
-            name.len() >= SHOWN && batch.last().is_some_and(|last| shown(last) == shown(name))
+        let alike = |batch: &Vec<usize>| {
+            name.len() >= SHOWN && batch.iter().any(|other| shown(names[*other]) == shown(name))
         };
         match batches.last_mut() {
-            Some(batch) if length <= LONGEST_COMMAND && !alike(batch) => batch.push(name),
+            Some(batch) if length <= LONGEST_COMMAND && !alike(batch) => batch.push(at),
             _ => {
-                batches.push(vec![name]);
+                batches.push(vec![at]);
                 length = command.len() + 1 + name.len();
             }
         }
@@ -330,7 +345,10 @@ fn batches<'n>(command: &str, names: &[&'n str]) -> Vec<Vec<&'n str>> {
 
 /// Whether a name can stand in a command as itself.
 pub fn sayable(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b"$`'\"\\#;|".contains(&byte);
+    let plain = |byte: u8| {
+        byte.is_ascii_graphic()
+            && !matches!(byte, b'$' | b'`' | b'\'' | b'"' | b'\\' | b'#' | b';' | b'|')
+    };
     !name.is_empty() && name.bytes().all(plain)
 }
 
@@ -356,25 +374,28 @@ const HARDWARE: &[&str] = &["Name", "Idx", "Link"];
 /// in the lines below.
 struct SoftwareRows<K> {
     keep: K,
+    /// Counters are read of so many of the first rows.
+    counted: usize,
     rows: Vec<Interface>,
     total: usize,
     kept: bool,
 }
 
 impl<K: Fn(&str) -> bool> SoftwareRows<K> {
-    fn new(keep: K) -> Self {
-        Self { keep, rows: Vec::new(), total: 0, kept: false }
+    fn new(keep: K, counted: usize) -> Self {
+        Self { keep, counted, rows: Vec::new(), total: 0, kept: false }
     }
 
     fn take(&mut self, line: &str) {
-        if line.starts_with([' ', '\t']) {
-            if let Some(row) = self.rows.last_mut().filter(|_| self.kept) {
+        if indented(line) {
+            let counts = self.kept && self.rows.len() <= self.counted;
+            if let Some(row) = self.rows.last_mut().filter(|_| counts) {
                 row.counters.take(line);
             }
             return;
         }
         let Some((name, index, rest)) = name_and_index(line) else { return };
-        let mut words = rest.trim_start().splitn(2, ' ');
+        let mut words = rest.trim_ascii_start().splitn(2, ' ');
         let Some(state) = words.next().filter(|state| !state.is_empty()) else { return };
         self.total += 1;
         self.kept = (self.keep)(name);
@@ -382,7 +403,9 @@ impl<K: Fn(&str) -> bool> SoftwareRows<K> {
             return;
         }
         let mut counters = Counters::default();
-        counters.take(words.next().unwrap_or_default());
+        if self.rows.len() < self.counted {
+            counters.take(words.next().unwrap_or_default());
+        }
         self.rows.push(Interface {
             name: name.to_owned(),
             index,
@@ -395,13 +418,18 @@ impl<K: Fn(&str) -> bool> SoftwareRows<K> {
     }
 }
 
+/// Whether a line goes on with what stands above it.
+fn indented(line: &str) -> bool {
+    matches!(line.as_bytes().first(), Some(b' ' | b'\t'))
+}
+
 /// The first two columns: 32 bytes of a name, which may be followed by no space, and a number.
 fn name_and_index(line: &str) -> Option<(&str, u32, &str)> {
     let split = |at: usize| {
         let (name, rest) = line.split_at_checked(at)?;
-        let rest = rest.trim_start();
+        let rest = rest.trim_ascii_start();
         let (index, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        Some((name.trim_end(), index.parse().ok()?, rest))
+        Some((name.trim_ascii_end(), index.parse().ok()?, rest))
     };
     let first_word = || line.find(' ').and_then(split);
     split(SHOWN).or_else(first_word).filter(|(name, ..)| !name.is_empty() && !name.contains(' '))
@@ -420,43 +448,68 @@ impl Admin {
 }
 
 impl Counters {
-    /// One counter, at the end of a line that may begin with other columns.
+    /// One counter, at the end of a line that may begin with other columns. In bytes: there are
+    /// tens of thousands of such lines.
     fn take(&mut self, text: &str) {
-        let text = text.trim();
-        let Some((rest, count)) = text.rsplit_once(' ') else { return };
-        let Ok(count) = count.parse() else { return };
-        let name = rest.trim_end();
-        let counter = [
-            ("rx packets", &mut self.rx_packets),
-            ("rx bytes", &mut self.rx_bytes),
-            ("tx packets", &mut self.tx_packets),
-            ("tx bytes", &mut self.tx_bytes),
-            ("drops", &mut self.drops),
-            ("punt", &mut self.punt),
-            ("rx-miss", &mut self.rx_miss),
-            ("rx-error", &mut self.rx_error),
-            ("tx-error", &mut self.tx_error),
-            ("rx-no-buf", &mut self.rx_no_buf),
-        ];
-        let is = |known: &str| {
-            let before = name.strip_suffix(known);
-            before.is_some_and(|before| before.is_empty() || before.ends_with(' '))
-        };
-        if let Some((_, counter)) = counter.into_iter().find(|(known, _)| is(known)) {
-            *counter = count;
+        let text = text.as_bytes().trim_ascii_end();
+        let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let (name, count) = text.split_at(text.len() - digits);
+        if digits == 0 || name.last() != Some(&b' ') {
+            return;
         }
+        let (before, last) = last_word(name.trim_ascii_end());
+        let direction = || last_word(before.trim_ascii_end()).1;
+        let counter = match last {
+            b"drops" => &mut self.drops,
+            b"punt" => &mut self.punt,
+            b"rx-miss" => &mut self.rx_miss,
+            b"rx-error" => &mut self.rx_error,
+            b"tx-error" => &mut self.tx_error,
+            b"rx-no-buf" => &mut self.rx_no_buf,
+            b"packets" if direction() == b"rx" => &mut self.rx_packets,
+            b"packets" if direction() == b"tx" => &mut self.tx_packets,
+            b"bytes" if direction() == b"rx" => &mut self.rx_bytes,
+            b"bytes" if direction() == b"tx" => &mut self.tx_bytes,
+            _ => return,
+        };
+        let digit =
+            |sum: u64, byte: &u8| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+        *counter = count.iter().fold(0, digit);
     }
+}
+
+/// The last word, and what stands before it.
+fn last_word(text: &[u8]) -> (&[u8], &[u8]) {
+    let length = text.iter().rev().take_while(|byte| **byte != b' ').count();
+    text.split_at(text.len() - length)
 }
 
 /// One row of `show hardware-interfaces`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct HardwareRow {
-    name: String,
     index: u32,
     link: HardwareLink,
+    /// Empty where it is the interface's own name.
     hardware: String,
     members: Vec<u32>,
     speed: Option<u64>,
+}
+
+/// What is known of the hardware of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Slot {
+    Row(HardwareRow),
+    Gone,
+    Unlisted,
+}
+
+impl Slot {
+    fn row(&self) -> Option<&HardwareRow> {
+        match self {
+            Self::Row(row) => Some(row),
+            _ => None,
+        }
+    }
 }
 
 /// The word in column Link.
@@ -480,34 +533,48 @@ impl HardwareLink {
 }
 
 /// The rows of `show hardware-interfaces`: name, index, link, hardware; what is indented tells more
-/// of the interface above.
-#[derive(Default)]
-struct HardwareRows {
-    rows: Vec<HardwareRow>,
+/// of the interface above. They are put where their names stand.
+struct HardwareRows<'r> {
+    names: &'r [&'r str],
+    batch: &'r [usize],
+    /// Where in the batch the next row is expected: VPP prints in the order in which it lists.
+    next: usize,
+    slots: &'r mut [Slot],
+    at: Option<usize>,
 }
 
-impl HardwareRows {
+impl HardwareRows<'_> {
     fn take(&mut self, line: &str) {
-        if line.starts_with([' ', '\t']) {
-            let speed = line.trim_start().strip_prefix("Link speed:").and_then(megabits);
-            if let (Some(row), Some(speed)) = (self.rows.last_mut(), speed) {
-                row.speed = Some(speed);
+        if indented(line) {
+            let Some(text) = line.strip_prefix("  Link speed:") else { return };
+            if let Some(Slot::Row(row)) = self.at.map(|at| &mut self.slots[at]) {
+                row.speed = megabits(text);
             }
             return;
         }
         let Some((name, index, rest)) = name_and_index(line) else { return };
-        let rest = rest.trim();
+        self.at = self.place(name);
+        let Some(at) = self.at else { return };
+        let rest = rest.trim_ascii();
         let (link, hardware) = rest.split_once(' ').unwrap_or((rest, ""));
-        let hardware = hardware.trim();
+        let hardware = hardware.trim_ascii();
         let members = hardware.strip_prefix("Slave-Idx:").unwrap_or_default();
-        self.rows.push(HardwareRow {
-            name: name.to_owned(),
+        let other = if hardware == self.names[at] { "" } else { hardware };
+        self.slots[at] = Slot::Row(HardwareRow {
             index,
             link: HardwareLink::of(link),
-            hardware: hardware.to_owned(),
+            hardware: other.to_owned(),
             members: members.split_ascii_whitespace().flat_map(str::parse).collect(),
             speed: None,
         });
+    }
+
+    fn place(&mut self, name: &str) -> Option<usize> {
+        let is = |at: &usize| shown(self.names[*at]) == name;
+        let after = self.batch[self.next..].iter().position(is).map(|nth| self.next + nth);
+        let nth = after.or_else(|| self.batch.iter().position(is))?;
+        self.next = nth + 1;
+        Some(self.batch[nth])
     }
 }
 
@@ -523,54 +590,47 @@ fn megabits(text: &str) -> Option<u64> {
     Some(megabits.round() as u64)
 }
 
-/// Hardware rows by the names they were asked for with.
-#[derive(Default)]
-struct Links {
-    rows: HashMap<String, HardwareRow>,
-    gone: Vec<String>,
-    /// Bonds by name, and whether they are switched on.
-    bonds: Vec<(String, bool)>,
+/// A bond of the driver.
+struct DriverBond {
+    name: String,
+    up: bool,
+    members: Vec<u32>,
 }
 
-impl Links {
-    fn row(&self, name: &str) -> Option<&HardwareRow> {
-        self.rows.get(name)
+impl DriverBond {
+    fn of((row, slot): (&Interface, &Slot)) -> Option<Self> {
+        let hardware = slot.row().filter(|hardware| !hardware.members.is_empty())?;
+        let up = row.admin == Admin::Up && hardware.link == HardwareLink::Up;
+        Some(Self { name: row.name.clone(), up, members: hardware.members.clone() })
     }
+}
 
-    fn extend(&mut self, more: Self) {
-        self.rows.extend(more.rows);
-        self.gone.extend(more.gone);
-    }
-
-    /// Whether a member is listed by no bond that was seen.
-    fn bonds_missing(&self) -> bool {
-        let listed = |index: u32| self.rows.values().any(|row| row.members.contains(&index));
-        self.rows.values().any(|row| row.link == HardwareLink::Member && !listed(row.index))
-    }
-
-    fn link_of(&self, row: &HardwareRow) -> Link {
-        match &row.link {
+impl HardwareRow {
+    fn link(&self, bonds: &[DriverBond]) -> Link {
+        match &self.link {
             HardwareLink::Up => Link::Up,
             HardwareLink::Down => Link::Down,
-            HardwareLink::Member => Link::Member(self.bond_of(row.index)),
+            HardwareLink::Member => {
+                let bond = bonds.iter().find(|bond| bond.members.contains(&self.index));
+                Link::Member(bond.map(|bond| Bond { name: bond.name.clone(), up: bond.up }))
+            }
             HardwareLink::Other(word) => Link::Other(word.clone()),
         }
-    }
-
-    fn bond_of(&self, member: u32) -> Option<Bond> {
-        let (name, on) = self
-            .bonds
-            .iter()
-            .find(|(name, _)| self.row(name).is_some_and(|bond| bond.members.contains(&member)))?;
-        let up = *on && self.row(name).is_some_and(|bond| bond.link == HardwareLink::Up);
-        Some(Bond { name: name.clone(), up })
     }
 }
 
 #[cfg(any(test, fuzzing))]
 pub(super) fn read_all(lines: &[String]) {
-    let mut software = SoftwareRows::new(|_| true);
-    let mut hardware = HardwareRows::default();
+    let mut software = SoftwareRows::new(|_| true, usize::MAX);
+    let name = lines.first().map_or("local0", |line| shown(line));
+    let mut slots = vec![Slot::Unlisted, Slot::Unlisted];
+    let mut hardware = HardwareRows {
+        names: &["GigabitEthernet0/8/0", name],
+        batch: &[0, 1],
+        next: 0,
+        slots: &mut slots,
+        at: None,
+    };
     for line in lines {
         software.take(line);
         hardware.take(line);
@@ -585,15 +645,17 @@ mod tests {
     use super::*;
 
     fn software(text: &str) -> Vec<Interface> {
-        let mut rows = SoftwareRows::new(|_| true);
+        let mut rows = SoftwareRows::new(|_| true, usize::MAX);
         text.lines().skip(1).for_each(|line| rows.take(line));
         rows.rows
     }
 
-    fn hardware(text: &str) -> Vec<HardwareRow> {
-        let mut rows = HardwareRows::default();
+    fn hardware(text: &str, names: &[&str]) -> Vec<Slot> {
+        let mut slots = vec![Slot::Unlisted; names.len()];
+        let batch: Vec<usize> = (0..names.len()).collect();
+        let mut rows = HardwareRows { names, batch: &batch, next: 0, slots: &mut slots, at: None };
         text.lines().skip(1).for_each(|line| rows.take(line));
-        rows.rows
+        slots
     }
 
     #[test]
@@ -613,15 +675,26 @@ mod tests {
             ..Counters::default()
         };
         assert_eq!(host.counters, counters);
-        let rows = hardware(include_str!(
-            "../../../tests/fixtures/vpp/25.10-healthy/show_hardware-interfaces.txt"
-        ));
-        assert_eq!(rows.len(), 16, "sub-interfaces are not there");
-        let nic = rows.iter().find(|row| row.name == "GigabitEthernet0/8/0").expect("a row");
-        assert_eq!(
-            (nic.index, &nic.link, nic.hardware.as_str()),
-            (5, &HardwareLink::Up, "host-vv4")
-        );
+        let text =
+            include_str!("../../../tests/fixtures/vpp/25.10-healthy/show_hardware-interfaces.txt");
+        let names = ["local0", "GigabitEthernet0/8/0", "host-vv0.100", "BondEthernet0"];
+        let slots = hardware(text, &names);
+        let row = |index, link, hardware: &str| {
+            Slot::Row(HardwareRow {
+                index,
+                link,
+                hardware: hardware.into(),
+                members: vec![],
+                speed: None,
+            })
+        };
+        let expected = [
+            row(0, HardwareLink::Down, ""),
+            row(5, HardwareLink::Up, "host-vv4"),
+            Slot::Unlisted,
+            row(13, HardwareLink::Up, ""),
+        ];
+        assert_eq!(slots, expected, "in whatever order");
     }
 
     #[test]
@@ -696,7 +769,8 @@ mod tests {
             \x20 Link speed: 2.500000 Gbps\n\
             eth1                               2   blue   \n\
             \x20 Link speed: unknown\n";
-        let rows = hardware(text);
+        let slots = hardware(text, &["BondEthernet0", "GigabitEthernet0/8/0", "eth1"]);
+        let rows: Vec<_> = slots.iter().filter_map(Slot::row).collect();
         assert_eq!(rows[0].members, [1, 2]);
         let speeds: Vec<_> = rows.iter().map(|row| row.speed).collect();
         assert_eq!(speeds, [Some(20_000), Some(2500), None]);
@@ -729,16 +803,16 @@ mod tests {
         let names: Vec<String> = (1000..2000).map(|i| format!("VirtualEthernet0/0/{i}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let all = batches("show interface", &names);
-        let length = |batch: &Vec<&str>| "show interface ".len() + batch.join(" ").len();
-        assert!(
-            all.iter().all(|batch| length(batch) <= LONGEST_COMMAND),
-            "{:?}",
-            all.iter().map(length).collect::<Vec<_>>()
-        );
-        assert_eq!(all.concat(), names);
-        let alike = ["averyveryverylonginterfacename01", "averyveryverylonginterfacename012", "b"];
-        assert_eq!(batches("show", &alike), [vec![alike[0]], vec![alike[1], "b"]]);
-        assert_eq!(batches("show", &["a b", "", "$x", "ok"]), [vec!["ok"]]);
+        let length = |batch: &Vec<usize>| {
+            let names: Vec<&str> = batch.iter().map(|at| names[*at]).collect();
+            "show interface ".len() + names.join(" ").len()
+        };
+        assert!(all.iter().all(|batch| length(batch) <= LONGEST_COMMAND));
+        assert_eq!(all.concat(), (0..1000).collect::<Vec<_>>());
+        let alike =
+            ["averyveryverylonginterfacename01", "b", "averyveryverylonginterfacename012", "c"];
+        assert_eq!(batches("show", &alike), [vec![0, 1], vec![2, 3]]);
+        assert_eq!(batches("show", &["a b", "", "$x", "ok"]), [vec![3]]);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! taken as one, the end recognised. Lines are handed on at once, so that a reply of any length
 //! costs no memory.
 
+use std::borrow::Cow;
+use std::io::BufRead;
+
 /// How far a reply is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -19,7 +22,6 @@ pub struct Reply {
     telnet: Telnet,
     line: Vec<u8>,
     length: usize,
-    lines: usize,
     /// The command, which a server in line mode says again first.
     echo: Option<String>,
     /// Its first line that says something, at most [`FIRST_LINE`] bytes of it.
@@ -60,38 +62,56 @@ impl Reply {
     pub fn take(&mut self, mut bytes: &[u8], each_line: &mut dyn FnMut(&str)) -> Heard {
         self.length += bytes.len();
         while let Some(&byte) = bytes.first() {
-            if !matches!(self.telnet, Telnet::Text) {
-                self.negotiate(byte);
-                bytes = &bytes[1..];
-                continue;
-            }
-            let plain = bytes.iter().position(|b| matches!(b, 0 | b'\n' | &IAC));
-            let (text, rest) = bytes.split_at(plain.unwrap_or(bytes.len()));
-            self.line.extend_from_slice(text);
-            if self.line.len() > LONGEST_LINE {
-                self.keep_first();
-                return Heard::Nonsense(format!("a line of more than 64 KiB: {}", self.first));
-            }
-            match rest.first() {
-                None => break,
-                Some(&IAC) => {
-                    self.greeted = true;
-                    self.telnet = Telnet::Command;
-                }
-                Some(b'\n') => self.hand_on(each_line),
-                Some(_) => {
+            match (self.telnet, byte) {
+                (Telnet::Text, 0) => {
                     if !self.line.is_empty() {
-                        self.hand_on(each_line);
+                        self.hand_on_kept(each_line);
                     }
                     return Heard::Complete;
                 }
+                (Telnet::Text, IAC) => {
+                    self.greeted = true;
+                    self.telnet = Telnet::Command;
+                    bytes = &bytes[1..];
+                }
+                (Telnet::Text, _) => {
+                    let text = before(bytes, 0);
+                    // Text is ASCII, and to see that is quicker than a search.
+                    let text = if text.is_ascii() { text } else { before(text, IAC) };
+                    self.take_text(text, each_line);
+                    bytes = &bytes[text.len()..];
+                }
+                _ => {
+                    self.negotiate(byte);
+                    bytes = &bytes[1..];
+                }
             }
-            bytes = &rest[1..];
+        }
+        if self.line.len() > LONGEST_LINE {
+            self.keep_first();
+            return Heard::Nonsense(format!("a line of more than 64 KiB: {}", self.first));
         }
         if self.length > LONGEST_REPLY {
             return Heard::Nonsense(format!("more than 64 MiB: {}", self.first));
         }
         Heard::More
+    }
+
+    /// Takes text without telnet commands; the beginning of a line is kept until its end comes.
+    fn take_text(&mut self, mut text: &[u8], each_line: &mut dyn FnMut(&str)) {
+        loop {
+            let line = before(text, b'\n');
+            if line.len() == text.len() {
+                return self.line.extend_from_slice(line);
+            }
+            if self.line.is_empty() {
+                self.hand_on(line, each_line);
+            } else {
+                self.line.extend_from_slice(line);
+                self.hand_on_kept(each_line);
+            }
+            text = &text[line.len() + 1..];
+        }
     }
 
     /// What has been said of a reply that goes no further; empty if nothing was.
@@ -117,26 +137,50 @@ impl Reply {
         };
     }
 
-    fn hand_on(&mut self, each_line: &mut dyn FnMut(&str)) {
-        self.line.retain(|byte| *byte != b'\r');
-        self.keep_first();
-        let line = std::mem::take(&mut self.line);
-        let text = String::from_utf8_lossy(&line);
-        self.lines += 1;
-        if self.echo.take().is_some_and(|command| command == text.trim()) {
-            self.first.clear();
-        } else {
-            each_line(&text);
-        }
+    fn hand_on_kept(&mut self, each_line: &mut dyn FnMut(&str)) {
+        let mut line = std::mem::take(&mut self.line);
+        self.hand_on(&line, each_line);
+        line.clear();
         self.line = line;
-        self.line.clear();
+    }
+
+    fn hand_on(&mut self, line: &[u8], each_line: &mut dyn FnMut(&str)) {
+        // One at the end belongs to the line's end, one in front to a banner.
+        let line = if let [line @ .., b'\r'] = line { line } else { line };
+        let line = if let [b'\r', line @ ..] = line { line } else { line };
+        let text = match std::str::from_utf8(line) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(line),
+        };
+        if self.echo.is_some() && self.echo.take().as_deref() == Some(text.trim()) {
+            return;
+        }
+        if self.first.is_empty() {
+            self.first = beginning(text.as_bytes());
+        }
+        each_line(&text);
     }
 
     fn keep_first(&mut self) {
-        if self.first.is_empty() {
-            let line = String::from_utf8_lossy(&self.line[..self.line.len().min(FIRST_LINE)]);
-            self.first = line.trim().to_owned();
+        if self.first.is_empty() && !self.line.is_empty() {
+            self.first = beginning(&self.line);
         }
+    }
+}
+
+/// What is kept of a line for those who must be told of it.
+fn beginning(line: &[u8]) -> String {
+    String::from_utf8_lossy(&line[..line.len().min(FIRST_LINE)]).trim().to_owned()
+}
+
+/// Up to the first such byte. The standard library's search is many times as quick as a loop in
+/// code that is compiled for size.
+fn before(bytes: &[u8], end: u8) -> &[u8] {
+    let mut rest = bytes;
+    let passed = rest.skip_until(end).unwrap_or(bytes.len());
+    match &bytes[..passed] {
+        [before @ .., last] if *last == end => before,
+        all => all,
     }
 }
 
