@@ -8,7 +8,7 @@
     reason = "shared by test binaries, each of which uses its part"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -113,25 +113,26 @@ impl Replies {
 
 /// The header and the rows of these names; the first unknown one spoils all.
 fn named(table: &str, whole: &str, names: &str) -> String {
-    let mut out = String::new();
-    let mut lines = whole.lines();
-    out.push_str(lines.next().unwrap_or_default());
-    out.push('\n');
+    let shown = |name: &str| name[..name.len().min(32)].trim_end().to_owned();
+    let (head, body) = whole.split_once('\n').expect("a header");
+    let mut rows: HashMap<String, String> = HashMap::new();
+    let mut name = String::new();
+    for line in body.lines() {
+        if !line.starts_with(' ') {
+            name = shown(line);
+        }
+        let row = rows.entry(name.clone()).or_default();
+        row.push_str(line);
+        row.push('\n');
+    }
+    let mut out = format!("{head}\n");
     let names: Vec<&str> = names.split(' ').collect();
     for (at, name) in names.iter().enumerate() {
-        let shown = &name[..name.len().min(32)];
-        let mut rows = whole.lines().skip(1).skip_while(|line| {
-            line.starts_with(' ')
-                || line.get(..32.min(line.len())).unwrap_or(line).trim_end() != shown
-        });
-        let Some(row) = rows.next() else {
+        let Some(row) = rows.get(&shown(name)) else {
             let command = table.strip_suffix(" brief").unwrap_or(table);
             return format!("{command}: unknown input `{}'\n", quoted(&names[at..].join(" ")));
         };
-        for line in std::iter::once(row).chain(rows.take_while(|line| line.starts_with(' '))) {
-            out.push_str(line);
-            out.push('\n');
-        }
+        out.push_str(row);
     }
     out
 }
