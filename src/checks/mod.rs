@@ -13,10 +13,15 @@ pub mod ovs_port;
 pub mod path;
 pub mod ping;
 pub mod pnic_ovs;
+pub mod pnic_vpp;
 pub mod vconnector;
 pub mod vedge_ovs;
+pub mod vedge_vpp;
 pub mod vm;
 pub mod vnic_vconnector;
+pub mod vnic_vpp;
+pub mod vpp_interfaces;
+pub mod vpp_place;
 pub mod vservice;
 
 use crate::host::{Host, Trouble, Why};
@@ -27,6 +32,7 @@ use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, Spec};
 use crate::plugin::status::Status;
+use crate::plugin::verdict::Asked;
 use crate::plugin::{code, watchdog};
 use clap::Args;
 use std::fmt::Debug;
@@ -56,6 +62,11 @@ pub trait Check {
     }
     /// Asks the host, and only that.
     fn gather(args: &Self::Args, host: &Host) -> Self::Facts;
+    /// The same for a check whose questions cost the daemon something: told what is asked for
+    /// beyond the verdict.
+    fn gather_asked(args: &Self::Args, _asked: &Asked, host: &Host) -> Self::Facts {
+        Self::gather(args, host)
+    }
     /// Judges facts: no I/O, no clock, no environment.
     fn judge(facts: &Self::Facts, args: &Self::Args, past: &Past) -> Report;
 }
@@ -86,9 +97,9 @@ impl<C: Check> Probe for Call<C> {
         C::own_limit(args, status, text)
     }
 
-    fn look(args: &C::Args, until: Instant, past: &Past) -> Report {
+    fn look(args: &C::Args, asked: &Asked, until: Instant, past: &Past) -> Report {
         let host = Host::new(until, watchdog::waiting_for);
-        C::judge(&C::gather(args, &host), args, past)
+        C::judge(&C::gather_asked(args, asked, &host), args, past)
     }
 }
 

@@ -49,7 +49,7 @@ fn ovs_name(text: &str) -> Result<String, String> {
     plain_name(text, "a name", 255).map(|()| text.to_owned())
 }
 
-fn regex(text: &str) -> Result<Regex, String> {
+pub(super) fn regex(text: &str) -> Result<Regex, String> {
     const LONGEST: usize = 1024;
     if text.is_empty() || text.len() > LONGEST {
         return Err(format!("write 1 to {LONGEST} bytes"));

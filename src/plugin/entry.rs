@@ -9,7 +9,7 @@ use crate::plugin::report::Report;
 use crate::plugin::rights;
 use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
-use crate::plugin::verdict::{Rules, Verdict};
+use crate::plugin::verdict::{Asked, Rules, Verdict};
 use crate::plugin::watchdog::{self, LastWords};
 use clap::error::ErrorKind;
 use clap::{Args, FromArgMatches, ValueEnum};
@@ -34,7 +34,7 @@ pub trait Probe {
     /// Takes a limit in the check's own notation, for WARNING or CRITICAL; an error where it is none.
     fn own_limit(args: &mut Self::Args, status: Status, text: &str) -> Result<(), String>;
     /// Looks at the object, until a moment at the latest, and says what was found.
-    fn look(args: &Self::Args, until: Instant, past: &Past) -> Report;
+    fn look(args: &Self::Args, asked: &Asked, until: Instant, past: &Past) -> Report;
 }
 
 /// How a run ended without a verdict.
@@ -90,8 +90,9 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
             || common.sample.is_some()
             || rules.warning.iter().chain(&rules.critical).any(|(limited, _)| limited == name)
     };
+    let asked = rules.asked(common.rates || common.sample.is_some());
     if let Some(pause) = common.sample {
-        let mut first = P::look(own, until, &Past::default());
+        let mut first = P::look(own, &asked, until, &Past::default());
         // What is broken needs no rate, and may have used up the time for a second reading.
         if first.status() == Status::Critical {
             first.note("no second reading: the first one shows what is broken");
@@ -100,17 +101,17 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
         let before = Past::of(&first);
         watchdog::waiting_for("the second reading");
         wait(pause);
-        let mut report = P::look(own, until, &before);
+        let mut report = P::look(own, &asked, until, &before);
         before.add_rates(&mut report, wanted);
         return report;
     }
     let rates = common.rates || rules.need_rates();
     if !rates && !P::SPEC.remembers {
-        return P::look(own, until, &Past::default());
+        return P::look(own, &asked, until, &Past::default());
     }
     let store = Store::new(P::SPEC.name, &P::object_set(own));
     let before = store.load();
-    let mut report = P::look(own, until, &before);
+    let mut report = P::look(own, &asked, until, &before);
     let now = Past::of(&report);
     if rates {
         before.add_rates(&mut report, wanted);

@@ -9,8 +9,8 @@ use crate::plugin::verdict::{Measured, Verdict};
 
 pub(super) fn render(verdict: &Verdict, style: Style) -> String {
     let first = verdict.first_line();
-    let max = style.max_output.saturating_sub(first.len() + 2);
-    let page = page(verdict, style.verbose, max).fit(max);
+    let room = style.max_output.saturating_sub(first.len() + 2);
+    let page = page(verdict, style.verbose, room).fit(room);
     let notice = page.notice();
     let mut lines = vec![first];
     lines.extend(page.findings);
@@ -24,7 +24,7 @@ pub(super) fn render(verdict: &Verdict, style: Style) -> String {
     lines.join("\n")
 }
 
-fn page(verdict: &Verdict, verbose: bool, max: usize) -> Page {
+fn page(verdict: &Verdict, verbose: bool, room: usize) -> Page {
     let mut page = Page::default();
     // One finding is the first line already, unless it counts as OK and is not in it.
     let told = matches!(verdict.findings.as_slice(), [only] if only.status != Status::Ok);
@@ -38,22 +38,7 @@ fn page(verdict: &Verdict, verbose: bool, max: usize) -> Page {
             })
             .collect();
     }
-    for evidence in &verdict.evidence {
-        let line = text::line(&evidence.text);
-        if evidence.fine { page.fine.push(line) } else { page.notes.push(line) }
-    }
-    let mut room = max;
-    for metric in &verdict.metrics {
-        // What does not fit is left out in the end; thousands of them need not be written for that.
-        match room {
-            0 => page.dropped.1 += 1,
-            _ => {
-                let text = perfdata(metric);
-                room = room.saturating_sub(text.len() + 1);
-                page.metrics.push(text);
-            }
-        }
-    }
+    page.fill(verdict, room, text::line, perfdata);
     page
 }
 
