@@ -10,6 +10,7 @@ LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:
 	/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk \
 	'/usr/lib/*/dpdk/pmds-*/librte_mempool_ring.so*:^librte-mempool-ring[0-9]*$$' \
 	'/usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*:^librte-net-virtio[0-9]*$$'
+BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
 .PHONY: build demo test lint unit lab lab-qemu bench clean
@@ -44,9 +45,9 @@ lab-qemu: build
 	tests/lab/need $(LAB_TOOLS) qemu-system-x86_64:qemu-system-x86
 	cargo test --target $(TARGET) --test vm -- --ignored
 
-## cost against an empty static program, as ratios
+## cost against an empty static program and other programs, as ratios
 bench: build
-	tests/lab/need $(LAB_TOOLS)
+	tests/lab/need $(LAB_TOOLS) $(BENCH_TOOLS)
 	benches/run
 
 clean:

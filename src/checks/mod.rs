@@ -6,27 +6,39 @@ pub mod device;
 pub mod instance_communications;
 pub mod instance_vnic;
 pub mod neighbour;
+pub mod otep;
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
+pub mod path;
+pub mod ping;
 pub mod pnic_ovs;
+pub mod pnic_vpp;
 pub mod vconnector;
 pub mod vedge_ovs;
+pub mod vedge_vpp;
 pub mod vm;
 pub mod vnic_vconnector;
+pub mod vnic_vpp;
+pub mod vpp_interfaces;
+pub mod vpp_place;
 pub mod vservice;
 
 use crate::host::{Host, Trouble, Why};
+use crate::plugin::args::DEADLINE;
 use crate::plugin::entry::{self, Probe};
+use crate::plugin::limit::Limit;
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, Spec};
+use crate::plugin::status::Status;
+use crate::plugin::verdict::Asked;
 use crate::plugin::{code, watchdog};
 use clap::Args;
 use std::fmt::Debug;
 use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One check.
 pub trait Check {
@@ -37,8 +49,24 @@ pub trait Check {
     /// What it asks the host for.
     type Facts;
 
+    /// The deadline where `--timeout` says none.
+    fn deadline(_args: &Self::Args) -> Duration {
+        DEADLINE
+    }
+    /// Takes a limit in the check's own notation; most have none.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn own_limit(_args: &mut Self::Args, _status: Status, text: &str) -> Result<(), String> {
+        text.parse::<Limit>().map(drop)
+    }
     /// Asks the host, and only that.
     fn gather(args: &Self::Args, host: &Host) -> Self::Facts;
+    /// The same for a check whose questions cost the daemon something: told what is asked for
+    /// beyond the verdict.
+    fn gather_asked(args: &Self::Args, _asked: &Asked, host: &Host) -> Self::Facts {
+        Self::gather(args, host)
+    }
     /// Judges facts: no I/O, no clock, no environment.
     fn judge(facts: &Self::Facts, args: &Self::Args, past: &Past) -> Report;
 }
@@ -61,9 +89,17 @@ impl<C: Check> Probe for Call<C> {
         format!("{args:?} {netns} {:?}", std::env::var_os("OVS_RUNDIR"))
     }
 
-    fn look(args: &C::Args, until: Instant, past: &Past) -> Report {
+    fn deadline(args: &C::Args) -> Duration {
+        C::deadline(args)
+    }
+
+    fn own_limit(args: &mut C::Args, status: Status, text: &str) -> Result<(), String> {
+        C::own_limit(args, status, text)
+    }
+
+    fn look(args: &C::Args, asked: &Asked, until: Instant, past: &Past) -> Report {
         let host = Host::new(until, watchdog::waiting_for);
-        C::judge(&C::gather(args, &host), args, past)
+        C::judge(&C::gather_asked(args, asked, &host), args, past)
     }
 }
 

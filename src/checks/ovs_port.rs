@@ -49,7 +49,7 @@ fn ovs_name(text: &str) -> Result<String, String> {
     plain_name(text, "a name", 255).map(|()| text.to_owned())
 }
 
-fn regex(text: &str) -> Result<Regex, String> {
+pub(super) fn regex(text: &str) -> Result<Regex, String> {
     const LONGEST: usize = 1024;
     if text.is_empty() || text.len() > LONGEST {
         return Err(format!("write 1 to {LONGEST} bytes"));
@@ -183,6 +183,7 @@ fn subjects<'t>(report: &mut Report, tables: &'t Tables, args: &'t Args) -> Vec<
             }
             all
         }
+        // All, or nothing that the arguments of this check can ask for.
         _ => {
             let on_bridge = |s: &Subject| {
                 args.bridge.as_ref().is_none_or(|b| s.bridge.is_some_and(|on| on.name == *b))

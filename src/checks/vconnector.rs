@@ -133,7 +133,7 @@ fn look(host: &Host, place: &Place, name: &str) -> Result<Facts, Trouble> {
         let ports = route.links_of(bridge.index);
         let learned = match bridge.bridge.and_then(|facts| facts.learned) {
             Some(learned) => Ok(u64::from(learned)),
-            None => route.count_learned(bridge.index).map(|n| n as u64),
+            None => host.route()?.count_learned(bridge.index).map(|n| n as u64),
         };
         let namesake = namesake(host, place, name);
         return Ok(Facts::Linux(Box::new(Linux { bridge, ports, learned, namesake })));

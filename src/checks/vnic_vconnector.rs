@@ -182,7 +182,8 @@ fn look_at_linux(
     args: &Args,
 ) -> Result<Linux, Trouble> {
     let entries = route.fdb(&bridge, args.mac);
-    let leading: Vec<u32> = entries.iter().flatten().map(|entry| entry.port).collect();
+    // An address of a port is there once for each of its VLANs.
+    let leading: BTreeSet<u32> = entries.iter().flatten().map(|entry| entry.port).collect();
     let mut links = Vec::new();
     for index in leading.iter().filter(|index| **index != bridge.index) {
         links.extend(route.link_by_index(*index)?.filter(|link| link.master == Some(bridge.index)));
@@ -224,7 +225,13 @@ fn peer_index(link: &Link) -> Option<u32> {
 
 /// Open vSwitch is asked only about the peer that decides, and that the kernel says nothing of: the
 /// userspace datapath leaves no trace there.
-fn ask_about_peers(host: &Host, place: &Place, ports: &mut [Plug], leading: &[u32], guess: bool) {
+fn ask_about_peers(
+    host: &Host,
+    place: &Place,
+    ports: &mut [Plug],
+    leading: &BTreeSet<u32>,
+    guess: bool,
+) {
     let only = guess && ports.iter().filter(|plug| !plug.leads_away()).count() == 1;
     for plug in ports.iter_mut().filter(|plug| !plug.leads_away()) {
         let decides = only || leading.contains(&plug.link.index);
@@ -264,7 +271,8 @@ impl Plug {
         if in_ovs {
             Some(format!("its peer {} is plugged into Open vSwitch", peer.name))
         } else {
-            peer.master.map(|_| format!("its peer {} is plugged into another bridge", peer.name))
+            let kind = peer.master_kind.as_deref().unwrap_or("device");
+            peer.master.map(|_| format!("its peer {} is plugged into another {kind}", peer.name))
         }
     }
 

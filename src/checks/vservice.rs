@@ -8,7 +8,7 @@ use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::neutron::{self, HaState, Records};
 use crate::host::process::State;
 use crate::host::service::{By, Daemon, Daemons, Fate, Record, Wanted};
-use crate::host::sockets::{self, UdpPorts};
+use crate::host::sockets::{self, Family};
 use crate::host::{Host, Trouble, Why, ovs};
 use crate::manifest::check_vservice::{SPEC, code, fact, metric};
 use crate::plugin::past::Past;
@@ -114,12 +114,23 @@ pub struct Facts {
     pub daemons: Result<Daemons, Trouble>,
     /// What Neutron keeps of it.
     pub records: Records,
-    /// Its UDP ports, where they matter and a process of it can be seen.
-    pub udp: Option<Result<UdpPorts, Trouble>>,
-    /// Its listening TCP ports, likewise.
+    /// Where addresses are asked for in it, where that matters and a process of it can be seen.
+    pub dhcp: Option<Result<DhcpPort, Trouble>>,
+    /// Its listening TCP ports, likewise, as far as they matter.
     pub tcp: Option<Result<BTreeSet<u16>, Trouble>>,
     /// Its interfaces, where they are asked for or are all there is.
     pub interfaces: Option<Interfaces>,
+}
+
+/// Which port of a DHCP service is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DhcpPort {
+    /// UDP 67.
+    V4,
+    /// UDP 547 alone: a network with IPv6 alone has no other.
+    V6,
+    /// Neither.
+    Closed,
 }
 
 /// What stands behind a name of `/run/netns`.
@@ -173,7 +184,7 @@ impl Check for Vservice {
         };
         let daemons = Ok(Daemons::default());
         let mut facts =
-            Facts { namespace, daemons, records, udp: None, tcp: None, interfaces: None };
+            Facts { namespace, daemons, records, dhcp: None, tcp: None, interfaces: None };
         if let Some(netns) = netns {
             facts.look_inside(args, host, &netns, &names);
         }
@@ -247,8 +258,10 @@ impl Facts {
         if let Ok(daemons) = &self.daemons {
             let works = |name: &str| working(daemons, name).map(|daemon| daemon.process.pid);
             let dnsmasq = works("dnsmasq").filter(|_| args.role == Role::Dhcp);
-            self.udp = dnsmasq.map(sockets::udp);
-            self.tcp = works("haproxy").map(|pid| sockets::tcp(netns, pid));
+            self.dhcp = dnsmasq.map(dhcp_port);
+            let told = self.records.haproxy_ports.as_ref();
+            let enough = |open: &BTreeSet<u16>| missing_port(told, open, args.role).is_none();
+            self.tcp = works("haproxy").map(|pid| sockets::tcp(netns, pid, enough));
         }
         let processless = self.daemons.as_ref().is_ok_and(|daemons| daemons.found.is_empty());
         if args.interfaces || (args.role == Role::Router && processless) {
@@ -262,6 +275,18 @@ impl Facts {
         let waits = self.records.ha == Some(HaState::Backup) && record.daemon != "keepalived";
         !waits && !matches!(record.fate, Fate::Leftover | Fate::InSibling)
     }
+}
+
+fn dhcp_port(pid: i32) -> Result<DhcpPort, Trouble> {
+    const SERVER: u16 = 67;
+    const SERVER6: u16 = 547;
+    Ok(if sockets::udp_is_taken(pid, Family::V4, SERVER)? {
+        DhcpPort::V4
+    } else if sockets::udp_is_taken(pid, Family::V6, SERVER6)? {
+        DhcpPort::V6
+    } else {
+        DhcpPort::Closed
+    })
 }
 
 fn interfaces(host: &Host, netns: &Netns) -> Interfaces {
@@ -405,8 +430,6 @@ fn records_evidence(report: &mut Report, daemons: &Daemons) {
     }
 }
 
-const DHCP: u16 = 67;
-const DHCP6: u16 = 547;
 /// Where the metadata proxies of Neutron listen: of the DHCP agent and OVN, of the L3 agent.
 const METADATA: [u16; 2] = [80, 9697];
 
@@ -419,13 +442,12 @@ fn working<'d>(daemons: &'d Daemons, name: &str) -> Option<&'d Daemon> {
 /// A daemon that lives but does not listen serves nobody.
 fn judge_ports(report: &mut Report, facts: &Facts, daemons: &Daemons, role: Role) {
     let mut open = Vec::new();
-    match (working(daemons, "dnsmasq"), &facts.udp) {
-        // A network with IPv6 alone has no port 67.
-        (Some(_), Some(Ok(ports))) if ports.v4.contains(&DHCP) => open.push("UDP 67".to_owned()),
-        (Some(_), Some(Ok(ports))) if ports.v6.contains(&DHCP6) => {
-            open.push("UDP 547 (IPv6)".to_owned());
+    match (working(daemons, "dnsmasq"), &facts.dhcp) {
+        (Some(_), Some(Ok(DhcpPort::V4))) => open.push("UDP 67".to_owned()),
+        (Some(_), Some(Ok(DhcpPort::V6))) => open.push("UDP 547 (IPv6)".to_owned()),
+        (Some(dnsmasq), Some(Ok(DhcpPort::Closed))) => {
+            not_listening(report, dnsmasq, "UDP 67 (DHCP)");
         }
-        (Some(dnsmasq), Some(Ok(_))) => not_listening(report, dnsmasq, "UDP 67 (DHCP)"),
         (_, Some(Err(trouble))) => unseen_ports(report, trouble),
         _ => {}
     }
@@ -572,12 +594,11 @@ mod tests {
     }
 
     fn facts(found: Vec<Daemon>) -> Facts {
-        let udp = UdpPorts { v4: BTreeSet::from([67]), v6: BTreeSet::new() };
         Facts {
             namespace: Ok(Namespace::Live),
             daemons: Ok(Daemons { found, ..Daemons::default() }),
             records: Records::default(),
-            udp: Some(Ok(udp)),
+            dhcp: Some(Ok(DhcpPort::V4)),
             tcp: Some(Ok(BTreeSet::from([53, 80]))),
             interfaces: None,
         }
@@ -682,17 +703,17 @@ mod tests {
     #[test]
     fn a_daemon_that_does_not_listen_serves_nobody() {
         let dnsmasq = || facts(vec![daemon("dnsmasq", 1, State::Alive)]);
-        let set = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<u16>>();
-        let udp = |v4: &[u16], v6: &[u16]| Some(Ok(UdpPorts { v4: set(v4), v6: set(v6) }));
         let dhcp = args(Role::Dhcp);
-        assert_eq!(codes(dnsmasq().with(|f| f.udp = udp(&[53], &[])), &dhcp), ["not-listening"]);
-        assert!(codes(dnsmasq().with(|f| f.udp = udp(&[], &[547])), &dhcp).is_empty());
+        let with = |port| codes(dnsmasq().with(|f| f.dhcp = Some(port)), &dhcp);
+        assert_eq!(with(Ok(DhcpPort::Closed)), ["not-listening"]);
+        assert!(with(Ok(DhcpPort::V6)).is_empty());
         let ended = Trouble { whom: "/proc/1/net/udp".into(), why: Why::Absent };
-        assert_eq!(codes(dnsmasq().with(|f| f.udp = Some(Err(ended))), &dhcp), ["unreadable"]);
+        assert_eq!(with(Err(ended)), ["unreadable"]);
         // One that is stopped is told as that alone.
         let stopped = facts(vec![daemon("dnsmasq", 1, State::Stopped)]);
-        assert_eq!(codes(stopped.with(|f| f.udp = None), &dhcp), ["stopped"]);
+        assert_eq!(codes(stopped.with(|f| f.dhcp = None), &dhcp), ["stopped"]);
 
+        let set = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<u16>>();
         let haproxy = |tcp: &[u16], told: Option<&[u16]>| {
             let (tcp, told) = (Some(Ok(set(tcp))), told.map(set));
             facts(vec![daemon("haproxy", 1, State::Alive)])

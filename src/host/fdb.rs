@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One address in the table of a bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,15 +79,21 @@ impl Route {
     }
 
     /// How many addresses a bridge has learned, counted by reading its table: for kernels that keep
-    /// no count (before 6.7). About 2 us for each.
+    /// no count (before 6.7). About 2 us for each address and port, so a large table is given up
+    /// after a moment, and this socket must not be asked any more.
     ///
     /// # Errors
-    /// The kernel did not answer as it should.
-    pub fn count_learned(&self, bridge: u32) -> Result<usize, Trouble> {
+    /// The kernel did not answer as it should, or the table is too large.
+    pub fn count_learned(self, bridge: u32) -> Result<usize, Trouble> {
+        const MOMENT: Duration = Duration::from_millis(250);
+        let until = Instant::now() + MOMENT;
         // In front of a dump stands an ifinfomsg; behind an ndmsg the attribute would be passed over.
         let question = Question::new(libc::RTM_GETNEIGH, &family(IFINFO))
             .with(libc::IFLA_MASTER, &bridge.to_ne_bytes());
         let dump = self.dump(&question, |message| {
+            if Instant::now() > until {
+                return Err(format!("a table too large to be counted in {MOMENT:?}"));
+            }
             let entry = parse(message)?;
             Ok(entry.filter(|entry| entry.origin == Origin::Learned).map(|_| ()))
         });

@@ -84,6 +84,12 @@ mod tests {
     }
 
     #[test]
+    fn a_tap_has_its_guests_address_with_another_first_byte() {
+        let guest: Mac = "fa:16:3e:00:00:0a".parse().expect("an address");
+        assert_eq!(guest.of_tap().to_string(), "fe:16:3e:00:00:0a");
+    }
+
+    #[test]
     fn what_is_no_address_is_refused() {
         for text in [
             "",

@@ -6,6 +6,7 @@ pub mod fdb;
 pub mod libvirt;
 pub mod link;
 pub mod mac;
+pub mod names;
 pub mod neighbour;
 pub mod netlink;
 pub mod netns;
@@ -14,16 +15,20 @@ pub mod nsid;
 pub mod ovs;
 pub mod ovsdb;
 pub mod pidfile;
+pub mod ping;
 pub mod process;
 pub mod procfs;
+pub mod route;
 pub mod service;
 pub mod sockets;
 pub mod talk;
 pub mod trouble;
 pub mod unixctl;
+pub mod vpp;
+pub mod vxlan;
 pub mod window;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 pub use trouble::{Trouble, Why};
 
 /// The one handle to the machine for one run.
@@ -39,5 +44,11 @@ impl Host {
     /// A handle that waits until a moment at the latest.
     pub const fn new(until: Instant, announce: fn(&str)) -> Self {
         Self { until, announce }
+    }
+
+    /// Seconds since the machine was started, suspended time included.
+    pub fn since_boot(&self) -> f64 {
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+            .map_or(0.0, |now| Duration::from(now).as_secs_f64())
     }
 }

@@ -19,6 +19,7 @@ pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
 /// # Errors
 /// What the kernel says.
 pub fn bytes(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    const FIRST: usize = 4 << 10;
     const PIECE: usize = 32 << 10;
     const LONGEST: usize = 1 << 20;
     // A fifo in its place must not block us.
@@ -26,7 +27,7 @@ pub fn bytes(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let length = bytes.len();
-        bytes.resize(length + PIECE, 0);
+        bytes.resize(length + if length == 0 { FIRST } else { PIECE }, 0);
         let read = file.read(&mut bytes[length..])?;
         bytes.truncate(length + read);
         if read == 0 || bytes.len() >= LONGEST {

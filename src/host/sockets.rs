@@ -5,54 +5,79 @@
 
 use crate::host::netlink::{Question, Route};
 use crate::host::netns::Netns;
-use crate::host::procfs;
 use crate::host::trouble::{Trouble, Why};
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 
-/// UDP ports that a socket is bound to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UdpPorts {
+/// The two families, each with tables of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
     /// IPv4.
-    pub v4: BTreeSet<u16>,
+    V4,
     /// IPv6; a socket here may serve IPv4 too.
-    pub v6: BTreeSet<u16>,
+    V6,
 }
 
 /// The states of a listening and of an unconnected socket, as the kernel prints them.
 const LISTEN: &str = "0A";
 const UNCONNECTED: &str = "07";
 
-/// The UDP ports that are taken where a process lives.
+/// Whether a socket is bound to a UDP port where a process lives. Reads no further than it must.
 ///
 /// # Errors
 /// The process ended, or the table is none.
-pub fn udp(pid: i32) -> Result<UdpPorts, Trouble> {
-    Ok(UdpPorts { v4: ports(pid, "udp", UNCONNECTED)?, v6: ports(pid, "udp6", UNCONNECTED)? })
+pub fn udp_is_taken(pid: i32, family: Family, port: u16) -> Result<bool, Trouble> {
+    let table = if family == Family::V4 { "udp" } else { "udp6" };
+    let mut taken = false;
+    each_port(pid, table, UNCONNECTED, |found| {
+        taken = found == port;
+        !taken
+    })?;
+    Ok(taken)
 }
 
-/// The TCP ports, IPv4 and IPv6, that a socket listens at in a namespace, where a process lives.
+/// The TCP ports that a socket listens at in a namespace, where a process lives: IPv4, and IPv6
+/// unless those are enough.
 ///
 /// # Errors
 /// The process ended, or the table is none.
-pub fn tcp(netns: &Netns, pid: i32) -> Result<BTreeSet<u16>, Trouble> {
-    if let Ok(ports) = listening(netns) {
+pub fn tcp(
+    netns: &Netns,
+    pid: i32,
+    enough: impl Fn(&BTreeSet<u16>) -> bool,
+) -> Result<BTreeSet<u16>, Trouble> {
+    let mut ports = BTreeSet::new();
+    if let Ok(diagnosis) = Route::sock_diag_inside(netns)
+        && listening(&diagnosis, &mut ports, &enough).is_ok()
+    {
         return Ok(ports);
     }
-    let mut both = ports(pid, "tcp", LISTEN)?;
-    both.extend(ports(pid, "tcp6", LISTEN)?);
-    Ok(both)
+    for table in ["tcp", "tcp6"] {
+        if !enough(&ports) {
+            each_port(pid, table, LISTEN, |port| {
+                ports.insert(port);
+                !enough(&ports)
+            })?;
+        }
+    }
+    Ok(ports)
 }
 
 /// `sock_diag(7)`; the kernel loads its part for TCP when it is asked, if it has it.
-fn listening(netns: &Netns) -> io::Result<BTreeSet<u16>> {
+fn listening(
+    diagnosis: &Route,
+    ports: &mut BTreeSet<u16>,
+    enough: impl Fn(&BTreeSet<u16>) -> bool,
+) -> io::Result<()> {
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const TCP_LISTEN: u32 = 10;
     /// `inet_diag_req_v2`; its states are behind family, protocol and two bytes of others.
     const REQUEST: usize = 56;
-    let diagnosis = Route::sock_diag_inside(netns)?;
-    let mut ports = BTreeSet::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
+        if enough(ports) {
+            break;
+        }
         let mut request = [0; REQUEST];
         request[0] = u8::try_from(family).unwrap_or(0);
         request[1] = u8::try_from(libc::IPPROTO_TCP).unwrap_or(0);
@@ -64,32 +89,44 @@ fn listening(netns: &Netns) -> io::Result<BTreeSet<u16>> {
         };
         ports.extend(diagnosis.dump(&Question::new(SOCK_DIAG_BY_FAMILY, &request), port)?.items);
     }
-    Ok(ports)
+    Ok(())
 }
 
-fn ports(pid: i32, table: &str, state: &str) -> Result<BTreeSet<u16>, Trouble> {
+/// Hands on the port of each socket in this state, until `take` has all it wanted: it returns false
+/// then.
+fn each_port(
+    pid: i32,
+    table: &str,
+    state: &str,
+    mut take: impl FnMut(u16) -> bool,
+) -> Result<(), Trouble> {
+    /// Each `read` costs a walk over the kernel's table.
+    const PIECE: usize = 32 << 10;
     let path = format!("/proc/{pid}/net/{table}");
-    let text = match procfs::text(&path) {
-        Ok(text) => text,
+    let file = match File::open(&path) {
+        Ok(file) => file,
         // A kernel without IPv6 has no such table.
-        Err(e) if e.kind() == io::ErrorKind::NotFound && table.ends_with('6') => String::new(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && table.ends_with('6') => return Ok(()),
         Err(e) => return Err(Trouble::of(path, &e)),
     };
-    parse(&text, state).ok_or(Trouble { whom: path, why: Why::Unreadable("no port".to_owned()) })
-}
-
-/// Lines `sl local_address rem_address st ...` below a heading; addresses are `HEX:PORT`.
-fn parse(text: &str, state: &str) -> Option<BTreeSet<u16>> {
-    let mut ports = BTreeSet::new();
-    for line in text.lines().skip(1) {
-        let mut fields = line.split_whitespace().skip(1);
-        let (local, st) = (fields.next()?, fields.nth(1)?);
-        if st == state {
-            let (_, port) = local.rsplit_once(':')?;
-            ports.insert(u16::from_str_radix(port, 16).ok()?);
+    for line in BufReader::with_capacity(PIECE, file).lines().skip(1) {
+        let line = line.map_err(|e| Trouble::of(path.as_str(), &e))?;
+        let Some((port, is)) = parse(&line) else {
+            return Err(Trouble { whom: path, why: Why::Unreadable("no port".to_owned()) });
+        };
+        if is == state && !take(port) {
+            break;
         }
     }
-    Some(ports)
+    Ok(())
+}
+
+/// A line `sl local_address rem_address st ...`; addresses are `HEX:PORT`.
+fn parse(line: &str) -> Option<(u16, &str)> {
+    let mut fields = line.split_whitespace().skip(1);
+    let (local, state) = (fields.next()?, fields.nth(1)?);
+    let (_, port) = local.rsplit_once(':')?;
+    Some((u16::from_str_radix(port, 16).ok()?, state))
 }
 
 #[cfg(test)]
@@ -99,11 +136,14 @@ mod tests {
 
     #[test]
     fn captured_tables_name_dnsmasq_s_ports() {
+        let ports = |text: &'static str| text.lines().skip(1).map(parse).collect::<Vec<_>>();
         let udp = include_str!("../../tests/fixtures/netns/proc-qdhcp-net-udp.txt");
-        assert!(parse(udp, UNCONNECTED).expect("a table").contains(&67));
+        assert!(ports(udp).contains(&Some((67, UNCONNECTED))));
         let tcp = include_str!("../../tests/fixtures/netns/proc-qdhcp-net-tcp.txt");
-        assert!(parse(tcp, LISTEN).expect("a table").contains(&80));
-        assert_eq!(parse("sl local\n 0: nonsense", LISTEN), None);
+        assert!(ports(tcp).contains(&Some((80, LISTEN))));
+        for nonsense in ["", " 0: nonsense", "0: 0100007F:0035", "0: 0:zz 0:0 07"] {
+            assert_eq!(parse(nonsense), None, "{nonsense:?}");
+        }
     }
 
     #[test]
@@ -111,9 +151,18 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         let me = i32::try_from(std::process::id()).expect("a pid");
-        let port = listener.local_addr().expect("an address").port();
-        assert!(ports(me, "tcp", LISTEN).expect("our own table").contains(&port));
+        let wanted = listener.local_addr().expect("an address").port();
+        let mut seen = false;
+        let look = |port| {
+            seen |= port == wanted;
+            true
+        };
+        each_port(me, "tcp", LISTEN, look).expect("our own table");
+        assert!(seen);
         let port = socket.local_addr().expect("an address").port();
-        assert!(udp(me).expect("our own tables").v4.contains(&port));
+        assert_eq!(udp_is_taken(me, Family::V4, port), Ok(true));
+        drop(socket);
+        assert_eq!(udp_is_taken(me, Family::V4, port), Ok(false));
+        assert!(udp_is_taken(i32::MAX, Family::V4, port).is_err());
     }
 }

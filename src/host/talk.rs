@@ -68,8 +68,23 @@ enum State {
     Knocking,
     /// Connected or connecting; these bytes are still to be sent.
     Open(Socket, Vec<u8>),
-    /// Over, after this time.
-    Over(Result<Duration, Why>),
+    /// Over, after this time; the connection is still there unless it broke.
+    Over(Result<Duration, Why>, Option<Socket>),
+}
+
+/// A connection between two dialogues.
+pub struct Line {
+    whom: String,
+    remote: Remote,
+    peer: Option<i32>,
+    socket: Socket,
+}
+
+impl Line {
+    /// Who is at the other end, with the address.
+    pub fn whom(&self) -> &str {
+        &self.whom
+    }
 }
 
 /// How a conversation ended.
@@ -82,9 +97,16 @@ impl<'d> Talk<'d> {
         Self { whom, remote, dialogue, started: Instant::now(), state: State::Knocking, peer: None }
     }
 
+    /// Prepares another dialogue over a connection that is already there.
+    pub fn over(line: Line, dialogue: &'d mut dyn Dialogue) -> Self {
+        let state = State::Open(line.socket, dialogue.opening());
+        let Line { whom, remote, peer, .. } = line;
+        Self { whom, remote, dialogue, started: Instant::now(), state, peer }
+    }
+
     /// Whether the daemon still owes its answer.
     pub fn pending(&self) -> bool {
-        !matches!(self.state, State::Over(_))
+        !matches!(self.state, State::Over(..))
     }
 
     /// Who is asked, with the address.
@@ -95,7 +117,7 @@ impl<'d> Talk<'d> {
     /// Gives up on the answer.
     pub fn give_up(&mut self) {
         if self.pending() {
-            self.state = State::Over(Err(Why::Silent(self.started.elapsed())));
+            self.state = State::Over(Err(Why::Silent(self.started.elapsed())), None);
         }
     }
 
@@ -107,15 +129,32 @@ impl<'d> Talk<'d> {
 
     /// The round trip, from connecting to the complete answer.
     pub fn outcome(self) -> Outcome {
-        match self.state {
-            State::Over(Ok(after)) => Ok(after),
-            State::Over(Err(why)) => Err(Trouble { whom: self.whom, why }),
-            _ => Err(Trouble { whom: self.whom, why: Why::Silent(self.started.elapsed()) }),
-        }
+        self.part().0
     }
 
+    /// The outcome, and the connection where it did not break: for what is said next, or to take
+    /// leave of a daemon that owes an answer.
+    pub fn part(self) -> (Outcome, Option<Line>) {
+        let Self { whom, remote, peer, .. } = self;
+        let silent = || Err(Why::Silent(self.started.elapsed()));
+        let (result, socket) = match self.state {
+            State::Over(result, socket) => (result, socket),
+            State::Open(socket, _) => (silent(), Some(socket)),
+            State::Knocking => (silent(), None),
+        };
+        let outcome = result.map_err(|why| Trouble { whom: whom.clone(), why });
+        (outcome, socket.map(|socket| Line { whom, remote, peer, socket }))
+    }
+
+    /// The answer is complete, or the connection broke.
     fn end(&mut self, result: Result<(), Why>) {
-        self.state = State::Over(result.map(|()| self.started.elapsed()));
+        let answered = matches!(result, Ok(()) | Err(Why::Unreadable(_)));
+        let state = std::mem::replace(&mut self.state, State::Knocking);
+        let socket = match state {
+            State::Open(socket, _) if answered => Some(socket),
+            _ => None,
+        };
+        self.state = State::Over(result.map(|()| self.started.elapsed()), socket);
     }
 
     fn knock(&mut self) {
@@ -172,6 +211,9 @@ impl<'d> Talk<'d> {
 pub fn converse(talks: &mut [Talk], until: Instant) {
     const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
     let mut buffer = vec![0; 64 << 10];
+    for talk in talks.iter_mut() {
+        talk.speak();
+    }
     loop {
         for talk in talks.iter_mut().filter(|t| matches!(t.state, State::Knocking)) {
             talk.knock();
@@ -348,6 +390,32 @@ mod tests {
         let [talk] = talks;
         assert!(talk.outcome().is_ok());
         assert_eq!(sentence.0, b"well.");
+        std::fs::remove_file(path).ok();
+    }
+
+    #[test]
+    fn a_connection_carries_one_dialogue_after_the_other_and_is_left_by_a_word() {
+        let (path, listener) = listener("again");
+        let mut first = Sentence::default();
+        let mut talks = [Talk::new("test", Remote::Unix(path.clone()), &mut first)];
+        converse(&mut talks, Instant::now() + Duration::from_millis(20));
+        let (mut peer, _) = listener.accept().expect("the talk's connection");
+        peer.write_all(b"one.").expect("room");
+        converse(&mut talks, Instant::now() + Duration::from_secs(1));
+        let [talk] = talks;
+        let (outcome, line) = talk.part();
+        assert!(outcome.is_ok());
+        let mut second = Sentence::default();
+        let mut talks = [Talk::over(line.expect("a connection"), &mut second)];
+        // Said even where there is no time left to wait for an answer.
+        converse(&mut talks, Instant::now());
+        let mut heard = [0; 10];
+        peer.read_exact(&mut heard).expect("both openings");
+        assert_eq!(&heard, b"hellohello");
+        let [talk] = talks;
+        let (outcome, line) = talk.part();
+        assert!(matches!(outcome, Err(Trouble { why: Why::Silent(_), .. })), "{outcome:?}");
+        assert!(line.is_some(), "silence does not break a connection");
         std::fs::remove_file(path).ok();
     }
 }

@@ -28,6 +28,9 @@ pub struct Entry {
     /// What that call exits with.
     #[serde(default)]
     pub example_exit: i32,
+    /// Whether that call needs the rights below though it asks no socket.
+    #[serde(default)]
+    pub example_needs_rights: bool,
     /// Arguments that make it look for its sockets in `{dir}`, for tests of the contract.
     #[serde(default)]
     pub sockets_in: Vec<String>,

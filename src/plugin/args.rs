@@ -2,26 +2,29 @@
 
 use crate::plugin::code;
 use crate::plugin::format::Format;
-use crate::plugin::limit::{Expectation, Limit, RANGE_RULE, Remap, decimal};
+use crate::plugin::limit::{Expectation, RANGE_RULE, Remap, Written, decimal};
 use crate::plugin::spec::{Kind, Spec};
 use crate::plugin::status::Status;
-use clap::{Args, Command};
+use clap::{Arg, Args, Command};
 use std::ffi::OsString;
 use std::time::Duration;
+
+/// The deadline of a run that says nothing else.
+pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The options that every check has.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every check")]
 pub struct Common {
-    /// Seconds for the whole run
-    #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub timeout: Duration,
+    /// Seconds for the whole run [default: 10]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
     /// WARNING where the metric is outside RANGE; repeatable
     #[arg(short, long, value_name = "[METRIC=]RANGE", allow_hyphen_values = true)]
-    pub warning: Vec<Limit>,
+    pub warning: Vec<Written>,
     /// CRITICAL where the metric is outside RANGE; repeatable
     #[arg(short, long, value_name = "[METRIC=]RANGE", allow_hyphen_values = true)]
-    pub critical: Vec<Limit>,
+    pub critical: Vec<Written>,
     /// CRITICAL where the fact is none of these; repeatable
     #[arg(long, value_name = "FACT=VALUE[,VALUE]")]
     pub expect: Vec<Expectation>,
@@ -56,7 +59,10 @@ pub struct Common {
 }
 
 /// A positive number of seconds, fractions allowed.
-fn seconds(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What to write instead.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     const DAY: f64 = 86_400.0;
     match decimal(text) {
         Some(s) if (0.001..=DAY).contains(&s) => Ok(Duration::from_secs_f64(s)),
@@ -81,8 +87,22 @@ pub(crate) fn warning_or_critical(text: &str) -> Result<Status, String> {
 /// The command line of one check: its own arguments first, then those of every check.
 pub fn command<A: Args>(spec: &'static Spec) -> Command {
     let bare = Command::new(spec.name).version(env!("CARGO_PKG_VERSION"));
+    let own = A::augment_args(bare);
+    let common = with_letters_left(&own);
     // Their own doc comments would else be what the check is said to be about.
-    Common::augment_args(A::augment_args(bare)).about(spec.sentence).after_help(after_help(spec))
+    own.args(common).about(spec.sentence).after_help(after_help(spec))
+}
+
+/// The options of every check. A letter that the check's own arguments take is theirs: a command
+/// line of old must go on meaning what it meant. The long names are the same everywhere.
+fn with_letters_left(own: &Command) -> Vec<Arg> {
+    let taken: Vec<char> = own.get_arguments().filter_map(Arg::get_short).collect();
+    let common = Common::augment_args(Command::new("common"));
+    let left = |arg: Arg| match arg.get_short() {
+        Some(letter) if taken.contains(&letter) => arg.short(None),
+        _ => arg,
+    };
+    common.get_arguments().cloned().map(left).collect()
 }
 
 /// What `--help` says below the options: codes, metrics and facts by name.
@@ -101,7 +121,7 @@ fn after_help(spec: &Spec) -> String {
         text += &wrapped("Metrics (* also NAME_rate, per second):", &names);
     }
     if let Some(main) = spec.main_metric {
-        text += &format!("Without a name -w and -c mean {main}.\n");
+        text += &format!("Without a name --warning and --critical mean {main}.\n");
     }
     let facts: Vec<_> = spec.facts.iter().map(|fact| fact.name).collect();
     if !facts.is_empty() {
@@ -167,4 +187,38 @@ pub fn one_line(error: &clap::Error) -> String {
         }
     }
     sentence.trim_end_matches("; ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::check_pnic_ovs::SPEC;
+
+    #[derive(Debug, Args)]
+    struct Plain {}
+
+    #[derive(Debug, Args)]
+    struct Old {
+        /// A target
+        #[arg(short)]
+        target: String,
+    }
+
+    fn letter<A: Args>(long: &str) -> Option<char> {
+        let command = command::<A>(&SPEC);
+        command.get_arguments().find(|arg| arg.get_long() == Some(long))?.get_short()
+    }
+
+    #[test]
+    fn a_letter_belongs_to_the_check_that_takes_it() {
+        assert_eq!(
+            (letter::<Plain>("timeout"), letter::<Plain>("warning")),
+            (Some('t'), Some('w'))
+        );
+        assert_eq!((letter::<Old>("timeout"), letter::<Old>("warning")), (None, Some('w')));
+        command::<Old>(&SPEC).debug_assert();
+        let line = ["check", "-t", "192.0.2.1", "--timeout", "3", "-w", "1"];
+        let matches = command::<Old>(&SPEC).try_get_matches_from(line).expect("a command line");
+        assert_eq!(matches.get_one::<String>("target").expect("a target"), "192.0.2.1");
+    }
 }

@@ -27,9 +27,12 @@ pub static USAGE: Code =
 /// A fault of ours.
 pub static INTERNAL: Code =
     Code { name: "internal", status: Status::Unknown, meaning: "a fault of this program" };
-/// A metric is outside a range of `-w` or `-c`; its status is that of the option.
-pub static LIMIT: Code =
-    Code { name: "limit", status: Status::Critical, meaning: "outside a range of -w or -c" };
+/// A metric is outside a range of `--warning` or `--critical`; its status is that of the option.
+pub static LIMIT: Code = Code {
+    name: "limit",
+    status: Status::Critical,
+    meaning: "outside a range of --warning or --critical",
+};
 /// A limit was given for a metric that could not be read.
 pub static NO_VALUE: Code = Code {
     name: "no-value",

@@ -3,12 +3,13 @@
 use crate::plugin::args::{self, Common};
 use crate::plugin::code;
 use crate::plugin::format::{self, Format, Style};
+use crate::plugin::limit::{Limit, Written};
 use crate::plugin::past::{Past, Store};
 use crate::plugin::report::Report;
 use crate::plugin::rights;
 use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
-use crate::plugin::verdict::{Rules, Verdict};
+use crate::plugin::verdict::{Asked, Rules, Verdict};
 use crate::plugin::watchdog::{self, LastWords};
 use clap::error::ErrorKind;
 use clap::{Args, FromArgMatches, ValueEnum};
@@ -28,8 +29,12 @@ pub trait Probe {
 
     /// What tells the objects of this call from those of any other, for what is remembered.
     fn object_set(args: &Self::Args) -> String;
+    /// The deadline where `--timeout` says none.
+    fn deadline(args: &Self::Args) -> Duration;
+    /// Takes a limit in the check's own notation, for WARNING or CRITICAL; an error where it is none.
+    fn own_limit(args: &mut Self::Args, status: Status, text: &str) -> Result<(), String>;
     /// Looks at the object, until a moment at the latest, and says what was found.
-    fn look(args: &Self::Args, until: Instant, past: &Past) -> Report;
+    fn look(args: &Self::Args, asked: &Asked, until: Instant, past: &Past) -> Report;
 }
 
 /// How a run ended without a verdict.
@@ -60,19 +65,20 @@ fn call<P: Probe>(argv: &[OsString], start: Instant) -> Result<(Verdict, Style, 
         .map_err(|error| parse_stop(P::SPEC, &error, argv))?;
     let usage = |error: clap::Error| parse_stop(P::SPEC, &error, argv);
     let common = Common::from_arg_matches(&matches).map_err(usage)?;
-    let own = P::Args::from_arg_matches(&matches).map_err(usage)?;
+    let mut own = P::Args::from_arg_matches(&matches).map_err(usage)?;
+    let limit = common.timeout.unwrap_or_else(|| P::deadline(&own));
     let style = Style {
         format: common.output_format,
         verbose: common.verbose > 0,
         max_output: common.max_output,
         now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
     };
-    let rules = rules(P::SPEC, &common)
+    let rules = rules::<P>(&common, &mut own, limit)
         .map_err(|why| usage_stop(P::SPEC, why, common.unknown_as, style))?;
-    arm_watchdog(P::SPEC, &common, style).map_err(|e| {
+    arm_watchdog(P::SPEC, &common, limit, style).map_err(|e| {
         Stop::from(&single(P::SPEC, &code::INTERNAL, format!("no timer: {e}"), &common), style)
     })?;
-    let until = start + common.timeout;
+    let until = start + limit;
     let report = look::<P>(&own, &common, &rules, until);
     Ok((Verdict::of(P::SPEC, report, &rules), style, until))
 }
@@ -84,8 +90,9 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
             || common.sample.is_some()
             || rules.warning.iter().chain(&rules.critical).any(|(limited, _)| limited == name)
     };
+    let asked = rules.asked(common.rates || common.sample.is_some());
     if let Some(pause) = common.sample {
-        let mut first = P::look(own, until, &Past::default());
+        let mut first = P::look(own, &asked, until, &Past::default());
         // What is broken needs no rate, and may have used up the time for a second reading.
         if first.status() == Status::Critical {
             first.note("no second reading: the first one shows what is broken");
@@ -94,17 +101,17 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
         let before = Past::of(&first);
         watchdog::waiting_for("the second reading");
         wait(pause);
-        let mut report = P::look(own, until, &before);
+        let mut report = P::look(own, &asked, until, &before);
         before.add_rates(&mut report, wanted);
         return report;
     }
     let rates = common.rates || rules.need_rates();
     if !rates && !P::SPEC.remembers {
-        return P::look(own, until, &Past::default());
+        return P::look(own, &asked, until, &Past::default());
     }
     let store = Store::new(P::SPEC.name, &P::object_set(own));
     let before = store.load();
-    let mut report = P::look(own, until, &before);
+    let mut report = P::look(own, &asked, until, &before);
     let now = Past::of(&report);
     if rates {
         before.add_rates(&mut report, wanted);
@@ -124,18 +131,34 @@ fn wait(pause: Duration) {
     poll(&mut [], timeout).ok();
 }
 
-fn rules(spec: &'static Spec, common: &Common) -> Result<Rules, String> {
-    if common.sample.is_some_and(|pause| pause >= common.timeout) {
+fn rules<P: Probe>(common: &Common, own: &mut P::Args, limit: Duration) -> Result<Rules, String> {
+    if common.sample.is_some_and(|pause| pause >= limit) {
         return Err("--sample must be shorter than --timeout".to_owned());
     }
     Rules::new(
-        spec,
-        &common.warning,
-        &common.critical,
+        P::SPEC,
+        &ranges::<P>(own, Status::Warning, &common.warning)?,
+        &ranges::<P>(own, Status::Critical, &common.critical)?,
         common.expect.clone(),
         common.remaps.clone(),
         common.unknown_as,
     )
+}
+
+/// The ranges among what was written; the check takes the rest.
+fn ranges<P: Probe>(
+    own: &mut P::Args,
+    status: Status,
+    written: &[Written],
+) -> Result<Vec<Limit>, String> {
+    let mut ranges = Vec::new();
+    for one in written {
+        match one {
+            Written::Limit(limit) => ranges.push(limit.clone()),
+            Written::Own(text) => P::own_limit(own, status, text)?,
+        }
+    }
+    Ok(ranges)
 }
 
 fn single(
@@ -149,12 +172,16 @@ fn single(
     Verdict::single(spec, code, text, &rules)
 }
 
-fn arm_watchdog(spec: &'static Spec, common: &Common, style: Style) -> nix::Result<()> {
-    let limit = common.timeout;
+fn arm_watchdog(
+    spec: &'static Spec,
+    common: &Common,
+    limit: Duration,
+    style: Style,
+) -> nix::Result<()> {
     let common = common.clone();
     let compose = move |what: &str| {
         let what = crate::plugin::text::cut(what.to_owned(), 180);
-        let text = format!("no verdict: still waiting for {what} (deadline {:?})", common.timeout);
+        let text = format!("no verdict: still waiting for {what} (deadline {limit:?})");
         let verdict = single(spec, &code::TIMEOUT, text, &common);
         LastWords { text: format::render(&verdict, style).into_bytes(), exit: verdict.exit }
     };

@@ -96,6 +96,26 @@ impl FromStr for Limit {
     }
 }
 
+/// One value of `--warning` or `--critical` as written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Written {
+    /// `[METRIC=]RANGE`.
+    Limit(Limit),
+    /// What only one check understands, `1%/300/600`: a range has no `/`.
+    Own(String),
+}
+
+impl FromStr for Written {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.contains('/') {
+            true => Ok(Self::Own(text.to_owned())),
+            false => text.parse().map(Self::Limit),
+        }
+    }
+}
+
 impl Limit {
     /// The name of the metric it is for.
     pub fn metric_name(&self, spec: &Spec) -> Result<String, String> {
@@ -194,6 +214,13 @@ mod tests {
         assert_eq!(limit.metric.as_deref(), Some("rtt"));
         assert_eq!("5".parse::<Limit>().expect("a limit").metric, None);
         assert!("rtt=".parse::<Limit>().is_err());
+    }
+
+    #[test]
+    fn what_has_a_slash_is_for_the_check_to_read() {
+        assert_eq!("1%/3/6".parse(), Ok(Written::Own("1%/3/6".to_owned())));
+        assert_eq!("1:3".parse(), "1:3".parse().map(Written::Limit));
+        assert!("1%".parse::<Written>().is_err());
     }
 
     #[test]

@@ -23,6 +23,22 @@ pub struct Rules {
     pub unknown_as: Option<Status>,
 }
 
+/// What the caller wants to know beyond the verdict.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Metrics with limits and facts with expectations, by name; a rate is its counter here.
+    pub names: Vec<String>,
+    /// Rates of all counters.
+    pub rates: bool,
+}
+
+impl Asked {
+    /// Whether any of these metrics or facts is asked for.
+    pub fn any(&self, names: &[&str]) -> bool {
+        self.names.iter().any(|asked| names.contains(&asked.as_str()))
+    }
+}
+
 /// A finished judgement, ready to be printed.
 #[derive(Debug)]
 pub struct Verdict {
@@ -89,6 +105,14 @@ impl Rules {
     /// Whether a limit is on a rate, so that two readings are needed.
     pub fn need_rates(&self) -> bool {
         self.warning.iter().chain(&self.critical).any(|(name, _)| name.ends_with(RATE))
+    }
+
+    /// What these rules ask for beyond the verdict.
+    pub fn asked(&self, rates: bool) -> Asked {
+        let limited = self.warning.iter().chain(&self.critical).map(|(name, _)| name.as_str());
+        let measured = limited.map(|name| name.strip_suffix(RATE).unwrap_or(name));
+        let expected = self.expect.iter().map(|expectation| expectation.fact.as_str());
+        Asked { names: measured.chain(expected).map(str::to_owned).collect(), rates }
     }
 
     fn limit(limits: &[(String, Range)], metric: &str) -> Option<Range> {
@@ -324,6 +348,13 @@ mod tests {
         assert!(Rules::new(&SPEC, &limit("nosuch=1"), &[], none(), vec![], None).is_err());
         assert!(Rules::new(&SPEC, &limit("mtu_rate=1"), &[], none(), vec![], None).is_err());
         assert!(Rules::new(&SPEC, &limit("rx_errors_rate=1"), &[], none(), vec![], None).is_ok());
+    }
+
+    #[test]
+    fn what_has_a_limit_or_an_expectation_is_asked_for() {
+        let asked = rules(&["rx_errors_rate=1"], &["tag=1"], &[]).asked(false);
+        assert!(asked.any(&["rx_errors"]) && asked.any(&["mtu", "tag"]));
+        assert!(!asked.any(&["mtu", "tx_errors"]));
     }
 
     #[test]

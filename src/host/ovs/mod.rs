@@ -4,6 +4,7 @@ pub mod bridges;
 pub mod daemon;
 pub mod ports;
 pub mod row;
+pub mod tunnels;
 pub mod vitals;
 
 use crate::host::talk::Remote;

@@ -47,7 +47,8 @@ pub(super) fn render(verdict: &Verdict, style: Style) -> String {
     let summary = text::cut(text::line(&verdict.summary), 255);
     let object = text::cut(text::line(&verdict.object), 255);
     let frame = 200 + summary.len() + object.len();
-    let page = page(verdict).fit(style.max_output.saturating_sub(frame));
+    let room = style.max_output.saturating_sub(frame);
+    let page = page(verdict, room).fit(room);
     let (evidence, metrics) = page.dropped;
     let dropped =
         (evidence + metrics > 0).then(|| json!({"evidence": evidence, "metrics": metrics}));
@@ -66,7 +67,7 @@ pub(super) fn render(verdict: &Verdict, style: Style) -> String {
     to_json(&document) + "\n"
 }
 
-fn page(verdict: &Verdict) -> Page {
+fn page(verdict: &Verdict, room: usize) -> Page {
     let findings = verdict
         .findings
         .iter()
@@ -79,11 +80,7 @@ fn page(verdict: &Verdict) -> Page {
         .map(|finding| to_json(&finding))
         .collect();
     let mut page = Page { findings, ..Page::default() };
-    for evidence in &verdict.evidence {
-        let line = to_json(&text::line(&evidence.text));
-        if evidence.fine { page.fine.push(line) } else { page.notes.push(line) }
-    }
-    page.metrics = verdict.metrics.iter().map(metric).collect();
+    page.fill(verdict, room, |evidence| to_json(&text::line(evidence)), metric);
     page
 }
 

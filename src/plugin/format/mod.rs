@@ -4,7 +4,7 @@ mod json;
 mod lines;
 mod nagios;
 
-use crate::plugin::verdict::Verdict;
+use crate::plugin::verdict::{Measured, Verdict};
 use clap::ValueEnum;
 
 /// The forms of output.
@@ -49,6 +49,26 @@ pub fn render(verdict: &Verdict, style: Style) -> String {
     }
 }
 
+/// Writes pieces until they are more than could ever fit; how many are left then. Of thousands of
+/// metrics a few hundred fit: to write the others would take longer than to measure them.
+fn as_many_as_fit<T>(
+    of: impl IntoIterator<Item = T>,
+    max: usize,
+    write: impl Fn(T) -> String,
+) -> (Vec<String>, usize) {
+    let mut of = of.into_iter();
+    let mut size = 0;
+    let mut pieces = Vec::new();
+    while size <= max
+        && let Some(next) = of.next()
+    {
+        let piece = write(next);
+        size += piece.len() + 1;
+        pieces.push(piece);
+    }
+    (pieces, of.count())
+}
+
 /// The pieces of one output before they are joined, and what had to be left out of it.
 #[derive(Debug, Default)]
 struct Page {
@@ -65,6 +85,26 @@ struct Page {
 }
 
 impl Page {
+    /// Evidence and metrics of a verdict, as many of each as could fit.
+    fn fill(
+        &mut self,
+        verdict: &Verdict,
+        room: usize,
+        line: impl Fn(&str) -> String,
+        metric: impl Fn(&Measured) -> String,
+    ) {
+        let lines = |fine| {
+            let evidence = verdict.evidence.iter().filter(move |e| e.fine == fine);
+            as_many_as_fit(evidence, room, |evidence| line(&evidence.text))
+        };
+        let (fine, more_fine) = lines(true);
+        let (notes, more_notes) = lines(false);
+        let (metrics, more_metrics) = as_many_as_fit(&verdict.metrics, room, metric);
+        self.dropped.0 += more_fine + more_notes;
+        self.dropped.1 += more_metrics;
+        (self.fine, self.notes, self.metrics) = (fine, notes, metrics);
+    }
+
     /// Leaves out pieces until the rest fits: evidence of what is in order first, then metrics
     /// from the end, then other evidence and findings.
     fn fit(mut self, max: usize) -> Self {
@@ -204,6 +244,15 @@ mod tests {
                  check_ovs_port.rx_errors 1700000000 1000000000.5 port=tap_0\n"
             )
         );
+    }
+
+    #[test]
+    fn what_was_never_written_is_counted_as_left_out() {
+        let style = Style { format: Format::Nagios, verbose: false, max_output: 2048, now: 1 };
+        let text = render(&sample(200), style);
+        let written = text.matches("=").count();
+        let notice = format!("200 lines and {} metrics left out", 400 - written);
+        assert!(text.contains(&notice), "{written}: {text}");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::plugin::verdict::{Measured, Verdict};
 
 pub(super) fn render(verdict: &Verdict, style: Style) -> String {
     let first = verdict.first_line();
-    let page = page(verdict, style.verbose).fit(style.max_output.saturating_sub(first.len() + 2));
+    let room = style.max_output.saturating_sub(first.len() + 2);
+    let page = page(verdict, style.verbose, room).fit(room);
     let notice = page.notice();
     let mut lines = vec![first];
     lines.extend(page.findings);
@@ -23,7 +24,7 @@ pub(super) fn render(verdict: &Verdict, style: Style) -> String {
     lines.join("\n")
 }
 
-fn page(verdict: &Verdict, verbose: bool) -> Page {
+fn page(verdict: &Verdict, verbose: bool, room: usize) -> Page {
     let mut page = Page::default();
     // One finding is the first line already, unless it counts as OK and is not in it.
     let told = matches!(verdict.findings.as_slice(), [only] if only.status != Status::Ok);
@@ -37,11 +38,7 @@ fn page(verdict: &Verdict, verbose: bool) -> Page {
             })
             .collect();
     }
-    for evidence in &verdict.evidence {
-        let line = text::line(&evidence.text);
-        if evidence.fine { page.fine.push(line) } else { page.notes.push(line) }
-    }
-    page.metrics = verdict.metrics.iter().map(perfdata).collect();
+    page.fill(verdict, room, text::line, perfdata);
     page
 }
 

@@ -91,7 +91,7 @@ uplinks() {
   says 23 24; learned br-up fa:16:3e:00:00:23
   # A guest's address behind another guest's port.
   guest 25 br-up tap-25
-  bridge fdb replace fa:16:3e:00:00:24 dev tap-25 master static
+  bridge fdb replace fa:16:3e:00:00:24 dev tap-25 master static sticky    # or it would follow its guest
 }
 
 # Ports that were set up wrongly, or went down.

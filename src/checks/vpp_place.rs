@@ -1,0 +1,56 @@
+//! Which VPP a check is about, and what it means that it does not answer.
+
+use crate::checks::without_answer;
+use crate::host::Why;
+use crate::host::vpp::{NoAnswer, Place};
+use crate::plugin::rights;
+use crate::plugin::spec::Code;
+
+/// Where a VPP is, for every check of one.
+#[derive(Debug, clap::Args)]
+pub struct PlaceArgs {
+    /// CLI socket, or ADDRESS:PORT [default: /run/vpp/cli.sock or an older one]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<Place>,
+    /// Also measure what stops VPP's workers for a moment
+    #[arg(long)]
+    pub metrics: bool,
+}
+
+impl PlaceArgs {
+    /// The place. Rights that the caller does not have are not lent to a path of the caller's.
+    ///
+    /// # Errors
+    /// The rights could not be dropped.
+    pub fn place(&self) -> Result<Place, String> {
+        rights::before_opening(self.socket.is_some())?;
+        Ok(self.socket.clone().unwrap_or_default())
+    }
+}
+
+/// The codes a check has for a VPP that does not answer.
+pub(super) struct LifeCodes {
+    /// There is no socket.
+    pub(super) no_process: &'static Code,
+    /// Nobody listens on it.
+    pub(super) refused: &'static Code,
+    /// Its process is stopped.
+    pub(super) stopped: &'static Code,
+}
+
+/// VPP's own socket belongs to `root:vpp`.
+const REMEDY: &str = "add the user to group vpp (`unix { gid vpp }` in VPP's startup.conf)";
+
+/// What it means that VPP does not answer.
+pub(super) fn no_answer(no: &NoAnswer, codes: &LifeCodes) -> (&'static Code, String) {
+    let NoAnswer { trouble, process } = no;
+    match (&trouble.why, process) {
+        (Why::Absent, _) => (codes.no_process, format!("VPP does not run: {trouble}")),
+        (Why::Refused, _) => (codes.refused, format!("{trouble}: VPP ended and left its socket")),
+        (Why::Silent(_), Some(process)) if process.state.cannot_answer() => {
+            let (pid, state) = (process.pid, process.state.clause());
+            (codes.stopped, format!("VPP (pid {pid}) {state}: {}", trouble.why))
+        }
+        _ => without_answer(trouble, REMEDY),
+    }
+}
