@@ -3,6 +3,7 @@
 
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 CHECKS := $(patsubst checks-manifest/%.toml,%,$(wildcard checks-manifest/*.toml))
+TOOLS := calipso-provision
 LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:iproute2 \
 	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file \
 	libvirtd:libvirt-daemon virsh:libvirt-clients \
@@ -17,9 +18,9 @@ export RUSTFLAGS ?= -C target-feature=+crt-static
 
 ## static, stripped binaries in dist/bin
 build:
-	cargo build --release --target $(TARGET) $(addprefix --bin ,$(CHECKS))
+	cargo build --release --target $(TARGET) $(addprefix --bin ,$(CHECKS) $(TOOLS))
 	mkdir -p dist/bin
-	for check in $(CHECKS); do install -m 755 target/$(TARGET)/release/$$check dist/bin/; done
+	for binary in $(CHECKS) $(TOOLS); do install -m 755 target/$(TARGET)/release/$$binary dist/bin/; done
 
 ## real verdicts on a real Open vSwitch, in a table
 demo: build

@@ -18,17 +18,33 @@ fn stems(dir: &str, ending: &str) -> Vec<String> {
     stems
 }
 
-#[test]
-fn manifest_sources_binaries_and_readme_name_the_same_checks() {
-    let manifest = stems("checks-manifest", ".toml");
-    assert_eq!(stems("src/bin", ".rs"), manifest, "src/bin");
-    assert_eq!(stems("dist/bin", ""), manifest, "dist/bin: run `make build`");
+/// What is shipped beside the checks.
+const TOOLS: [&str; 1] = ["calipso-provision"];
+
+/// The first words of the rows of README's tables that begin like this.
+fn rows(beginning: &str) -> Vec<String> {
     let readme = std::fs::read_to_string(top().join("README.md")).expect("README.md");
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `check_"));
-    let mut listed: Vec<_> =
-        rows.filter_map(|row| row.split(['`', ' ']).next()).map(|c| format!("check_{c}")).collect();
-    listed.sort();
-    assert_eq!(listed, manifest, "the table of README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = rows.filter(|row| row.starts_with(beginning));
+    let mut names: Vec<_> =
+        rows.filter_map(|row| row.split(['`', ' ']).next()).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn manifest_sources_binaries_and_readme_name_the_same_checks_and_tools() {
+    let checks = stems("checks-manifest", ".toml");
+    let mut all: Vec<_> = TOOLS.iter().map(|tool| (*tool).to_owned()).collect();
+    all.extend(checks.iter().cloned());
+    all.sort();
+    assert_eq!(stems("src/bin", ".rs"), all, "src/bin");
+    assert_eq!(stems("dist/bin", ""), all, "dist/bin: run `make build`");
+    assert_eq!(rows("check_"), checks, "the table of README.md");
+    assert_eq!(rows("calipso-"), TOOLS, "the table of README.md");
+    let makefile = std::fs::read_to_string(top().join("Makefile")).expect("Makefile");
+    let tools = makefile.lines().find_map(|line| line.strip_prefix("TOOLS := "));
+    assert_eq!(tools, Some(&*TOOLS.join(" ")), "Makefile");
 }
 
 #[test]

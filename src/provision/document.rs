@@ -24,8 +24,9 @@ pub struct Documents<R> {
     held: Vec<u8>,
     /// Up to here `held` is done with.
     at: usize,
-    /// The line of `at`.
+    /// The line of `at`, and where in it that is.
     line: usize,
+    column: usize,
     ended: bool,
 }
 
@@ -37,7 +38,7 @@ fn is_between(byte: u8) -> bool {
 impl<R: Read> Documents<R> {
     /// The documents of this input.
     pub fn of(input: R) -> Self {
-        Self { input, held: Vec::new(), at: 0, line: 1, ended: false }
+        Self { input, held: Vec::new(), at: 0, line: 1, column: 0, ended: false }
     }
 
     /// The next document.
@@ -83,6 +84,10 @@ impl<R: Read> Documents<R> {
     fn step(&mut self, bytes: usize) {
         let passed = &self.held[self.at..self.at + bytes];
         self.line += passed.iter().filter(|byte| **byte == b'\n').count();
+        self.column = match passed.iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => bytes - at - 1,
+            None => self.column + bytes,
+        };
         self.at += bytes;
     }
 
@@ -129,7 +134,7 @@ impl<R: Read> Documents<R> {
     /// How long the document is that begins here; or how much of it was seen until it was clear
     /// that it is broken.
     fn extent(&mut self) -> io::Result<(usize, Result<(), &'static str>)> {
-        let (mut depth, mut in_string, mut ahead, mut before) = (0_u32, false, 0, b'[');
+        let (mut open, mut in_string, mut ahead, mut before) = (Vec::new(), false, 0, b':');
         loop {
             let Some(byte) = self.byte(ahead)? else {
                 return Ok((ahead, Err("it does not end")));
@@ -142,19 +147,24 @@ impl<R: Read> Documents<R> {
                 b'\\' if in_string => ahead += 1,
                 b'"' => in_string = !in_string,
                 _ if in_string => {}
-                // Nothing but these stands before a value: the document before it is cut off.
-                b'{' if !b"[:,(".contains(&before) => {
+                // No value can stand here, but the next document, and this one is cut off.
+                b'{' if !b"[:(".contains(&before)
+                    && (before, open.last()) != (b',', Some(&b']')) =>
+                {
                     return Ok((ahead, Err("it does not end")));
                 }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
+                b'{' => open.push(b'}'),
+                b'[' => open.push(b']'),
+                b'}' | b']' if open.pop() != Some(byte) => {
+                    return Ok((ahead, Err("its brackets do not match")));
+                }
                 _ => {}
             }
             if !byte.is_ascii_whitespace() {
                 before = byte;
             }
             ahead += 1;
-            if depth == 0 && !in_string {
+            if open.is_empty() && !in_string {
                 return Ok((ahead, Ok(())));
             }
         }
@@ -163,14 +173,12 @@ impl<R: Read> Documents<R> {
     /// Where to go on behind a broken document: at the next line that begins like one and is not
     /// indented deeper; else behind what was seen of it.
     fn resume(&self, seen: usize) -> usize {
-        let before = &self.held[..self.at];
-        let column = self.at - before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         let broken = &self.held[self.at..self.at + seen];
         let mut lines = broken.split_inclusive(|byte| *byte == b'\n');
         let mut at = lines.next().map_or(0, <[u8]>::len);
         for line in lines {
             let indent = line.iter().take_while(|byte| **byte == b' ').count();
-            if line.get(indent) == Some(&b'{') && indent <= column {
+            if line.get(indent) == Some(&b'{') && indent <= self.column {
                 return at;
             }
             at += line.len();

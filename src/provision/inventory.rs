@@ -25,6 +25,10 @@ const STRUCTURE: &[&str] = &[
     "object_name",
     "instance_id",
     "port_id",
+    "local_name",
+    "configurations",
+    "provider:network_type",
+    "provider:segmentation_id",
 ];
 
 /// Something that was left out, or taken otherwise than it is written.
@@ -134,8 +138,8 @@ pub struct Wanted<'w> {
     pub environment: &'w str,
     /// Types of objects.
     pub kinds: BTreeSet<String>,
-    /// Types of links.
-    pub links: BTreeSet<String>,
+    /// Types of links; none: all.
+    pub links: Option<BTreeSet<String>>,
     /// Fields that templates name.
     pub fields: BTreeSet<String>,
 }
@@ -197,7 +201,7 @@ impl Inventory {
             Ok(kind) => kind,
             Err(why) => return self.troubles.push(Trouble { object: place.to_owned(), why }),
         };
-        if !wanted.links.contains(&kind) {
+        if wanted.links.as_ref().is_some_and(|links| !links.contains(&kind)) {
             return;
         }
         match (text(&all, "source_id"), text(&all, "target_id")) {

@@ -14,7 +14,7 @@ pub mod templates;
 pub mod tree;
 
 use crate::manifest::book::{Book, OVERRIDES};
-use crate::plugin::text::{count, line};
+use crate::plugin::text::count;
 use crate::plugin::watchdog;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -289,6 +289,14 @@ impl Emit {
             Self::Checkmk => "checkmk",
         }
     }
+}
+
+/// Foreign text on one line, whatever is in it.
+fn line(foreign: &str) -> String {
+    let readable = |c: char| !c.is_control() && !"\u{2028}\u{2029}".contains(c);
+    let escaped =
+        |c: char| if readable(c) { c.to_string() } else { c.escape_default().to_string() };
+    foreign.chars().map(escaped).collect()
 }
 
 fn tell(err: &mut String, troubles: &[String]) {

@@ -11,6 +11,10 @@ use std::net::IpAddr;
 /// The longest value of one field in a command or name.
 const LONGEST_VALUE: usize = 255;
 
+/// Types of objects at the ends of links.
+const ENDS: [&str; 8] =
+    ["instance", "vnic", "vservice", "vconnector", "vedge", "otep", "host_pnic", "network"];
+
 /// What runs where.
 #[derive(Debug)]
 pub struct Plan {
@@ -52,7 +56,7 @@ pub struct Check {
 pub fn wanted<'w>(templates: &Templates, environment: &'w Environment) -> Wanted<'w> {
     let mut kinds: BTreeSet<String> =
         ["host", "vedge", "vnic", "vconnector", "vservice"].map(str::to_owned).into();
-    let (mut links, mut fields) = (BTreeSet::new(), BTreeSet::new());
+    let (mut links, mut fields) = (Some(BTreeSet::new()), BTreeSet::new());
     for template in &templates.checks {
         match &template.target {
             Target::Object(kind) => {
@@ -63,7 +67,11 @@ pub fn wanted<'w>(templates: &Templates, environment: &'w Environment) -> Wanted
             }
             Target::Link(kind) => {
                 kinds.extend(kind.split('-').map(str::to_owned));
-                links.insert(kind.clone());
+                links.as_mut().map(|links: &mut BTreeSet<String>| links.insert(kind.clone()));
+            }
+            Target::AnyLink => {
+                kinds.extend(ENDS.map(str::to_owned));
+                links = None;
             }
         }
         for field in &template.fields {
@@ -89,9 +97,16 @@ pub fn plan(environment: &Environment, inventory: &Inventory, templates: &Templa
     for template in &templates.checks {
         match &template.target {
             Target::Object(kind) => maker.objects(template, kind),
-            Target::Link(kind) => maker.links(template, kind),
+            Target::Link(kind) => maker.links(template, &|other| other == kind),
+            Target::AnyLink => {
+                let own: BTreeSet<_> = templates.checks.iter().map(|other| &other.target).collect();
+                maker.links(template, &|kind| !own.contains(&Target::Link(kind.to_owned())));
+            }
         }
     }
+    // Two templates may miss the same of an object.
+    let mut told = BTreeSet::new();
+    maker.plan.troubles.retain(|trouble| told.insert(trouble.clone()));
     maker.plan
 }
 
@@ -351,12 +366,12 @@ impl<'i> Maker<'i> {
         Ok((host, id, mac))
     }
 
-    fn links(&mut self, template: &CheckTemplate, kind: &str) {
-        for link in self.inventory.links.iter().filter(|link| link.kind == kind) {
+    fn links(&mut self, template: &CheckTemplate, is_meant: &dyn Fn(&str) -> bool) {
+        for link in self.inventory.links.iter().filter(|link| is_meant(&link.kind)) {
             match self.link(template, link) {
                 Ok(Some(draft)) => {
                     let id = format!("{} {}", link.from, link.to);
-                    let kind = format!("link_{kind}");
+                    let kind = format!("link_{}", link.kind);
                     self.place(template, &link.to_string(), (&kind, &id), &draft, &Values::new());
                 }
                 Ok(None) => {}
@@ -384,6 +399,12 @@ impl<'i> Maker<'i> {
         let mut values = Values::new();
         for (side, object) in [("from", from), ("to", to)] {
             values.insert(format!("{side}objid"), object.id.as_str().into());
+            if template.fields.contains(side) {
+                let Some(end) = as_end(object).map_err(|why| format!("{object}: {why}"))? else {
+                    return Ok(None);
+                };
+                values.insert(side.to_owned(), end.into());
+            }
             for name in &template.fields {
                 let field = name.strip_prefix(side).and_then(|rest| rest.strip_prefix('_'));
                 if let Some(value) = field.and_then(|field| object.fields.get(field)) {
@@ -473,6 +494,33 @@ fn made(
 /// Whether a template refers to one of these fields.
 fn names(template: &CheckTemplate, fields: &[&str]) -> bool {
     fields.iter().any(|field| template.fields.contains(*field))
+}
+
+/// What `check_link` calls an object; none for one that a host cannot see.
+fn as_end(object: &Object) -> Result<Option<String>, String> {
+    let field = match object.kind.as_str() {
+        "instance" | "host_pnic" => "local_name",
+        "vservice" => "local_service_id",
+        "vconnector" => "object_name",
+        "otep" => "ip_address",
+        "vedge" => {
+            // Neutron's name of it unless the agent says another.
+            let own = object.fields.get("configurations").map(|all| &all["integration_bridge"]);
+            return Ok(Some(own.and_then(Value::as_str).unwrap_or("br-int").to_owned()));
+        }
+        "network" => {
+            return match object.text("provider:network_type")? {
+                Some("vlan") => match object.fields.get("provider:segmentation_id") {
+                    Some(Value::Number(vlan)) => Ok(Some(vlan.to_string())),
+                    _ => Err("provider:segmentation_id is no number".to_owned()),
+                },
+                Some("flat") => Ok(Some("untagged".to_owned())),
+                _ => Ok(None),
+            };
+        }
+        _ => "name",
+    };
+    object.needed(field).map(|text| Some(text.to_owned()))
 }
 
 fn host_of(object: &Object) -> Result<String, String> {

@@ -50,6 +50,8 @@ pub enum Target {
     Object(String),
     /// Links of this type.
     Link(String),
+    /// Links of every type that has no template of its own.
+    AnyLink,
 }
 
 /// What forwards packets on a host.
@@ -256,15 +258,19 @@ fn of_entry(entry: &Entry) -> Template {
         "subscribers": schedule.subscribers,
     });
     let name = calipso.template.as_deref().unwrap_or(&entry.name);
-    let is_link = calipso.object.contains('-');
-    let target = if is_link { Target::Link } else { Target::Object };
+    let object = calipso.object.clone();
+    let target = match object.as_str() {
+        "link" => Target::AnyLink,
+        object_type if object_type.contains('-') => Target::Link(object),
+        _ => Target::Object(object),
+    };
     Template {
         is_server: false,
         order: 1,
         kind: format!("{CHECK}{name}.json"),
         condition: condition.map(|(field, wanted)| (field.to_owned(), wanted.clone())).collect(),
         config: json!({"checks": {calipso.check_name.as_str(): settings}}),
-        target: Some(target(calipso.object.clone())),
+        target: Some(target),
     }
 }
 
