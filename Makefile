@@ -12,6 +12,9 @@ LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:
 	'/usr/lib/*/dpdk/pmds-*/librte_mempool_ring.so*:^librte-mempool-ring[0-9]*$$' \
 	'/usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*:^librte-net-virtio[0-9]*$$'
 BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
+PROVISION_TOOLS := icinga2:icinga2-bin nagios4:nagios4-core /etc/icinga2/constants.conf:icinga2-common
+# Calipso's own monitoring_config_templates.json, where there is one to compare with.
+CALIPSO_TEMPLATES ?= $(wildcard ../shared/data/monitoring_config_templates.json)
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
 .PHONY: build demo test lint unit lab lab-qemu bench clean
@@ -38,8 +41,10 @@ unit:
 	cargo test --target $(TARGET) --lib
 
 lab: build
-	tests/lab/need $(LAB_TOOLS)
+	tests/lab/need $(LAB_TOOLS) $(PROVISION_TOOLS)
 	cargo test --target $(TARGET) --test '*'
+	$(if $(CALIPSO_TEMPLATES),CALIPSO_TEMPLATES=$(abspath $(CALIPSO_TEMPLATES)) \
+		cargo test --target $(TARGET) --test provision -- --ignored)
 
 ## check_vm on a guest that QEMU runs
 lab-qemu: build

@@ -107,9 +107,18 @@ fn services_and_commands(
     let mut commands = String::new();
     for (name, check) in &host.checks {
         let line = format!("command[{name}]={}", programs.line(check));
-        if line.len() > NRPE_LINE {
+        let why = match () {
+            () if line.len() > NRPE_LINE => {
+                Some(format!("its command is longer than NRPE reads, {NRPE_LINE} bytes"))
+            }
+            // Everything else with a $ it leaves alone.
+            () if line.contains("$ARG") => {
+                Some("NRPE would replace $ARG in its command".to_owned())
+            }
+            () => None,
+        };
+        if let Some(why) = why {
             let object = format!("{} '{}'", check.kind, check.id);
-            let why = format!("its command is longer than NRPE reads, {NRPE_LINE} bytes");
             troubles.push(Trouble { object, why });
             continue;
         }
