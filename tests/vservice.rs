@@ -129,10 +129,16 @@ fn every_state_of_a_service_has_its_verdict() {
         ("dhcp 13 --interfaces", 2, &["admin-down"]),
         // Another state path is read without the capabilities, and they are there again for the rest.
         ("dhcp 1 --state-path /var/lib/neutron", 0, &[]),
-        ("dhcp 1 --state-path /nowhere", 0, &[]),
-        ("dhcp 2 --state-path /nowhere", 2, &["no-process"]),
+        ("dhcp 1 --state-path /nowhere", 3, &["usage"]),
+        ("dhcp 2 --state-path /run", 2, &["no-process"]),
     ];
     support::expect_all(from_inside, |line| lab.check_with(both, &full(line)));
+
+    // A type that does not fit is a mistake; a prefix that was left out is guessed.
+    let line = full("dhcp 2").replace("dhcp qdhcp", "router qdhcp");
+    assert_eq!(lab.check(&line).exit, Some(3), "{line}");
+    let said = lab.check(&full("dhcp 1").replace("qdhcp-", ""));
+    assert!(said.first_line().ends_with("; there is qdhcp-1abd0001-0000-4000-8000-000000000001"));
 
     // What to grant is told.
     let hidden = lab.check_as_nobody(&full("dhcp 2"));

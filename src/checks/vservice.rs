@@ -35,7 +35,7 @@ pub struct Args {
     /// A daemon that must run there as well; repeatable
     #[arg(long, value_name = "NAME", value_parser = daemon_name)]
     pub process: Vec<String>,
-    /// Its own interfaces must be up, too
+    /// Its own interfaces must be up, too [default: those of a router without a daemon]
     #[arg(long)]
     pub interfaces: bool,
     /// Where Neutron keeps its state [default: /var/lib/neutron]
@@ -108,6 +108,8 @@ impl Role {
 /// What was seen.
 #[derive(Debug)]
 pub struct Facts {
+    /// A namespace whose name has the prefix that was left out.
+    pub meant: Option<String>,
     /// What stands behind the name.
     pub namespace: Result<Namespace, Trouble>,
     /// Its daemons.
@@ -175,6 +177,8 @@ impl Check for Vservice {
         let state = args.state_path.as_deref().unwrap_or(Path::new(neutron::STATE));
         let names = args.names();
         let records = rights::lowered(|| Records::read(state, args.id(), &names))?;
+        let meant = args.meant().filter(|name| matches!(netns::look(name), Ok(Standing::Live(_))));
+        let meant = meant.map(|name| name.as_str().to_owned());
         let (namespace, netns) = match netns::look(&args.netns) {
             Ok(Standing::Live(netns)) => (Ok(Namespace::Live), Some(netns)),
             Ok(Standing::Stale(Neighbours::SomeLive)) => (Ok(Namespace::Stale), None),
@@ -184,7 +188,7 @@ impl Check for Vservice {
         };
         let daemons = Ok(Daemons::default());
         let mut facts =
-            Facts { namespace, daemons, records, dhcp: None, tcp: None, interfaces: None };
+            Facts { meant, namespace, daemons, records, dhcp: None, tcp: None, interfaces: None };
         if let Some(netns) = netns {
             facts.look_inside(args, host, &netns, &names);
         }
@@ -201,10 +205,16 @@ impl Check for Vservice {
                 return report;
             }
         };
+        if let Some(why) = args.misfit().or_else(|| facts.no_such_state(args)) {
+            report.find(&plugin::code::USAGE, why);
+            return report;
+        }
         match &facts.namespace {
             Ok(Namespace::Live) => judge_service(&mut report, facts, args, past),
             Ok(Namespace::Absent) => {
-                report.find(code::ABSENT, format!("namespace {name} does not exist"));
+                let hint = facts.meant.as_ref().map(|meant| format!("; there is {meant}"));
+                let text = format!("namespace {name} does not exist{}", hint.unwrap_or_default());
+                report.find(code::ABSENT, text);
             }
             Ok(Namespace::Stale) => report.find(
                 code::STALE,
@@ -233,6 +243,30 @@ impl Args {
     fn id(&self) -> &str {
         let name = self.netns.as_str();
         name.split_once('-').map_or(name, |(_, id)| id)
+    }
+
+    /// The name with the prefix of its type, where it has none.
+    fn meant(&self) -> Option<NetnsName> {
+        let prefix = match self.role {
+            Role::Dhcp => "qdhcp-",
+            Role::Router | Role::Vpn => "qrouter-",
+            Role::Metadata => "ovnmeta-",
+            Role::LoadBalancer => "qlbaas-",
+            Role::None => return None,
+        };
+        let name = self.netns.as_str();
+        if name.starts_with(prefix) { None } else { format!("{prefix}{name}").parse().ok() }
+    }
+
+    /// Why the type cannot be that of a namespace which Neutron named so.
+    fn misfit(&self) -> Option<String> {
+        let (prefix, _) = self.netns.as_str().split_once('-')?;
+        let is = match (prefix, self.role) {
+            ("qdhcp", Role::Router | Role::Vpn | Role::LoadBalancer) => "dhcp",
+            ("qrouter" | "snat", Role::Dhcp) => "router",
+            _ => return None,
+        };
+        Some(format!("{} is the namespace of a {is} service: write TYPE {is}", self.netns))
     }
 
     fn names(&self) -> Vec<&str> {
@@ -267,6 +301,13 @@ impl Facts {
         if args.interfaces || (args.role == Role::Router && processless) {
             self.interfaces = Some(interfaces(host, netns));
         }
+    }
+
+    /// A directory that was named and is not there is a mistake: without its pid files a dead daemon
+    /// is not missed.
+    fn no_such_state(&self, args: &Args) -> Option<String> {
+        let trouble = self.records.missing.as_ref().filter(|_| args.state_path.is_some())?;
+        Some(format!("--state-path: {trouble}"))
     }
 
     /// Neutron's pid files name what must run here.
@@ -318,6 +359,9 @@ fn judge_service(report: &mut Report, facts: &Facts, args: &Args, past: &Past) {
     } else {
         report.fact(fact::HA.name, None, "none");
     }
+    if let Some(trouble) = &facts.records.missing {
+        report.note(format!("{trouble}: no pid files are known"));
+    }
     for trouble in &facts.records.unreadable {
         report.note(trouble.to_string());
     }
@@ -331,7 +375,14 @@ fn judge_daemons(report: &mut Report, facts: &Facts, daemons: &Daemons, args: &A
     for daemon in &daemons.found {
         judge_process(report, daemon);
     }
-    for group in missing(facts, daemons, args) {
+    let missing = missing(facts, daemons, args);
+    // Nothing is required of a router, but what cannot be seen may be broken.
+    if args.role == Role::Router && daemons.found.is_empty() && daemons.hidden && missing.is_empty()
+    {
+        let text = format!("cannot see which processes run there; {PROCESS_REMEDY}");
+        report.find(&plugin::code::FORBIDDEN, text);
+    }
+    for group in missing {
         let names = group.join(" or ");
         if daemons.hidden {
             let text = format!("cannot see whether {names} runs there; {PROCESS_REMEDY}");
@@ -344,11 +395,6 @@ fn judge_daemons(report: &mut Report, facts: &Facts, daemons: &Daemons, args: &A
                 format!("{names} does not run{}", recorded(daemons, &group)),
             );
         }
-    }
-    // Nothing is required of a router, but what cannot be seen may be broken.
-    if args.role == Role::Router && daemons.found.is_empty() && daemons.hidden {
-        let text = format!("cannot see which processes run there; {PROCESS_REMEDY}");
-        report.find(&plugin::code::FORBIDDEN, text);
     }
     judge_ports(report, facts, daemons, args.role);
     records_evidence(report, daemons);
@@ -423,6 +469,9 @@ fn records_evidence(report: &mut Report, daemons: &Daemons) {
             }
             Fate::Leftover => {
                 report.fine(format!("{path}: older than the boot of this host, not believed"));
+            }
+            Fate::Other if daemons.hidden => {
+                report.note(format!("{path}: whether pid {pid} is its {daemon} may not be seen"));
             }
             Fate::Other => report.note(format!("{path}: pid {pid} is not its {daemon}")),
             Fate::Gone => report.note(format!("{path}: pid {pid} is gone")),
@@ -569,7 +618,9 @@ mod tests {
     use crate::host::process::Process;
 
     fn args(role: Role) -> Args {
-        let netns = "qdhcp-1abd0001-0000-4000-8000-000000000001".parse().expect("a name");
+        let prefix = if role == Role::Dhcp { "qdhcp" } else { "net" };
+        let netns = format!("{prefix}-1abd0001-0000-4000-8000-000000000001");
+        let netns = netns.parse().expect("a name");
         Args { role, netns, process: vec![], interfaces: false, state_path: None }
     }
 
@@ -595,6 +646,7 @@ mod tests {
 
     fn facts(found: Vec<Daemon>) -> Facts {
         Facts {
+            meant: None,
             namespace: Ok(Namespace::Live),
             daemons: Ok(Daemons { found, ..Daemons::default() }),
             records: Records::default(),
@@ -637,6 +689,27 @@ mod tests {
         let forbidden = Trouble { whom: "/run/netns/x".into(), why: Why::Forbidden };
         let facts = facts(vec![]).with(|f| f.namespace = Err(forbidden));
         assert_eq!(codes(facts, &args(Role::Dhcp)), ["forbidden"]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_a_mistake_not_a_verdict() {
+        let mut dhcp = args(Role::Router);
+        dhcp.netns = "qdhcp-1abd0001".parse().expect("a name");
+        assert_eq!(codes(facts(vec![]), &dhcp), ["usage"]);
+        let mut router = args(Role::Dhcp);
+        router.netns = "qrouter-1abf0001".parse().expect("a name");
+        assert_eq!(codes(facts(vec![]), &router), ["usage"]);
+        let nowhere = |f: &mut Facts| {
+            f.records.missing = Some(Trouble { whom: "/x".into(), why: Why::Absent });
+        };
+        let mut named = args(Role::Dhcp);
+        let serving = || facts(vec![daemon("dnsmasq", 1, State::Alive)]);
+        assert!(codes(serving().with(nowhere), &named).is_empty(), "not everybody has one");
+        named.state_path = Some("/x".into());
+        assert_eq!(codes(serving().with(nowhere), &named), ["usage"]);
+        let mut bare = args(Role::Dhcp);
+        bare.netns = "1abd0001".parse().expect("a name");
+        assert_eq!(bare.meant().map(|name| name.to_string()).as_deref(), Some("qdhcp-1abd0001"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Records {
     pub id: String,
     /// What pid files say, by daemon.
     pub pids: Vec<(String, Recorded)>,
+    /// Why there is no state directory to be read, if there is none.
+    pub missing: Option<Trouble>,
     /// Pid files that may not be read, or hold no number.
     pub unreadable: Vec<Trouble>,
     /// What this node is to it; `None` where it is no HA router.
@@ -51,6 +53,9 @@ impl Records {
     /// Reads what is kept in a state directory about an id and these daemons.
     pub fn read(state: &Path, id: &str, daemons: &[&str]) -> Self {
         let mut records = Self { id: id.to_owned(), ..Self::default() };
+        if let Err(e) = std::fs::read_dir(state) {
+            records.missing = Some(Trouble::of(state.display().to_string(), &e));
+        }
         for daemon in daemons {
             for place in pid_files(daemon, id) {
                 match read_pids(&state.join(place)) {

@@ -18,6 +18,10 @@ pub struct Entry {
     pub red: String,
     /// The metric meant by a limit that names none.
     pub main_metric: Option<String>,
+    /// The label that tells this object's metrics from those of other objects of the check, where its
+    /// metrics have none of their own that does.
+    #[serde(default)]
+    pub object_label: Option<String>,
     /// Whether the check compares with what it saw in its previous run even if no rate is asked.
     #[serde(default)]
     pub remembers: bool,

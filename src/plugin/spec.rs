@@ -16,6 +16,8 @@ pub struct Spec {
     pub red: &'static str,
     /// The metric meant by a limit that names none.
     pub main_metric: Option<&'static str>,
+    /// The label that tells its object's metrics from those of other objects.
+    pub object_label: Option<&'static str>,
     /// Whether it reads what its previous run remembered, rates or not.
     pub remembers: bool,
     /// Capabilities it may keep, as `setcap` writes them.
