@@ -479,7 +479,7 @@ fn not_wired(interface: &Interface, subject: &Subject, tables: &Tables) -> bool 
 }
 
 impl Interface {
-    fn reads_down(&self) -> bool {
+    pub(super) fn reads_down(&self) -> bool {
         let down = |state: &Option<String>| state.as_deref() == Some("down");
         down(&self.admin_state.0) || down(&self.link_state.0)
     }

@@ -35,7 +35,7 @@ pub struct Args {
     /// A daemon that must run there as well; repeatable
     #[arg(long, value_name = "NAME", value_parser = daemon_name)]
     pub process: Vec<String>,
-    /// Its own interfaces must be up, too [default: those of a router without a daemon]
+    /// Its interfaces must be up, too [default: where a router has no daemon]
     #[arg(long)]
     pub interfaces: bool,
     /// Where Neutron keeps its state [default: /var/lib/neutron]
