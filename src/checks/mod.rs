@@ -10,6 +10,7 @@ pub mod otep;
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
+pub mod ovs_rules;
 pub mod path;
 pub mod ping;
 pub mod pnic_ovs;
