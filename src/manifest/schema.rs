@@ -16,6 +16,9 @@ pub struct Entry {
     pub sentence: String,
     /// What to do when it is red.
     pub red: String,
+    /// What its help says below the options, where names need a table. Lines.
+    #[serde(default)]
+    pub details: String,
     /// The metric meant by a limit that names none.
     pub main_metric: Option<String>,
     /// Whether the check compares with what it saw in its previous run even if no rate is asked.
