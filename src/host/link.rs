@@ -95,6 +95,8 @@ pub struct Link {
     pub partner: Option<u32>,
     /// Where the partner is, if not in the same namespace: the kernel's number for that one.
     pub partner_netns: Option<i32>,
+    /// Its VLAN, where it is a VLAN device.
+    pub vlan: Option<u16>,
     /// What it is as a bridge.
     pub bridge: Option<Bridge>,
     /// What it is as a port of a bridge.
@@ -377,11 +379,22 @@ fn parse(message: &[u8]) -> Result<Link, String> {
     Ok(link)
 }
 
+/// `IFLA_VLAN_ID` of `linux/if_link.h`.
+const VLAN_ID: u16 = 1;
+
+fn short(value: &[u8]) -> Option<u16> {
+    value.get(..2)?.try_into().ok().map(u16::from_ne_bytes)
+}
+
 /// What the kind of a device, and of the device it is enslaved to, tell of it.
 fn linkinfo(link: &mut Link, info: &[u8]) {
     link.kind = netlink::find(info, libc::IFLA_INFO_KIND, string);
     if link.kind.as_deref() == Some("bridge") {
         link.bridge = netlink::find(info, libc::IFLA_INFO_DATA, bridge);
+    }
+    if link.kind.as_deref() == Some("vlan") {
+        let read = |data: &[u8]| netlink::find(data, VLAN_ID, short).flatten();
+        link.vlan = netlink::find(info, libc::IFLA_INFO_DATA, read).flatten();
     }
     link.master_kind = netlink::find(info, libc::IFLA_INFO_SLAVE_KIND, string);
     if link.master_kind.as_deref() == Some("bridge") {
