@@ -3,6 +3,7 @@
 
 pub mod bridge;
 pub mod device;
+pub mod domain;
 pub mod instance_communications;
 pub mod instance_vnic;
 pub mod neighbour;
