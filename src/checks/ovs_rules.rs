@@ -126,7 +126,7 @@ impl Rules<'_> {
     }
 
     /// What is wrong with one interface, the first cause only: what follows from it says no more.
-    fn interface(&self, interface: &Interface, subject: &Subject) -> Vec<Fault> {
+    pub(super) fn interface(&self, interface: &Interface, subject: &Subject) -> Vec<Fault> {
         let codes = self.codes;
         if interface.kind == "patch"
             && let Some(fault) = self.patch(interface)
