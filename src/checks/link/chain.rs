@@ -234,10 +234,13 @@ impl<'f> View<'f> {
         let attached = |node: &Node| external_id(node, "attached-mac")?.parse().ok();
         let mut macs: Vec<(String, Mac)> =
             self.said(outward, attached, |joint| joint.vnic.and_then(|vnic| vnic.mac));
-        if let [(one, mac), .., (other, different)] = macs.as_slice()
+        // Only of a domain's vNIC and the first port behind it: the other end may be a vNIC as well.
+        let domain = outward.nodes.first().map(|node| &self.graph.nodes[*node]);
+        if let [(one, mac), (other, different), ..] = macs.as_slice()
+            && domain.is_some_and(|node| node.what == What::Domain)
             && mac != different
         {
-            let text = format!("{one} is of {mac}, {other} of {different}");
+            let text = format!("{one} has {mac} for it, {other} {different}");
             report.find(code::WRONG_MAC, text);
         }
         let Some(wanted) = self.args.mac else { return };

@@ -487,10 +487,25 @@ impl<'f> Graph<'f> {
 
     /// The shortest chain of a type; of equal ones the first by name. One that holds is preferred.
     pub(super) fn chain(&self, kind: &Type, from: &[usize], to: &[usize]) -> Option<Chain> {
-        self.search(kind, from, to, true).or_else(|| self.search(kind, from, to, false))
+        let search = |below, broken| self.search(kind, from, to, &Tolerance { below, broken });
+        // Where packets do not come out of a tunnel, the way below tunnels is no way for them.
+        let tunnel = |node: &usize| {
+            let node = &self.nodes[*node];
+            node.tunnel.is_some() || matches!(node.what, What::Address(_))
+        };
+        let inside_first = kind.is_path() && !from.iter().any(tunnel);
+        let inside = || search(false, false).or_else(|| search(false, true));
+        let first = if inside_first { inside() } else { None };
+        first.or_else(|| search(true, false)).or_else(|| search(true, true))
     }
 
-    fn search(&self, kind: &Type, from: &[usize], to: &[usize], mutual: bool) -> Option<Chain> {
+    fn search(
+        &self,
+        kind: &Type,
+        from: &[usize],
+        to: &[usize],
+        tolerance: &Tolerance,
+    ) -> Option<Chain> {
         let mut came: HashMap<usize, Option<(usize, usize)>> =
             from.iter().map(|n| (*n, None)).collect();
         let mut next: VecDeque<usize> = from.iter().copied().collect();
@@ -503,7 +518,7 @@ impl<'f> Graph<'f> {
             }
             let by = came[&node].map(|(joint, _)| joint);
             for (joint, other) in self.onward(kind, node, by) {
-                if (self.joints[joint].mutual || !mutual) && !came.contains_key(&other) {
+                if tolerance.allows(&self.joints[joint]) && !came.contains_key(&other) {
                     came.insert(other, Some((joint, node)));
                     next.push_back(other);
                 }
@@ -524,9 +539,12 @@ impl<'f> Graph<'f> {
                 return chain;
             }
             let by = chain.joints.last().copied();
-            let onward = self.onward(kind, node, by);
-            let new: Vec<_> =
-                onward.into_iter().filter(|(_, other)| !seen.contains(other)).collect();
+            let mut new = self.onward(kind, node, by);
+            // What lies beyond this host joins nothing on it.
+            new.retain(|(_, other)| {
+                let far = matches!(self.nodes[*other].what, What::Address(_) | What::Vlan(_));
+                !seen.contains(other) && !far
+            });
             let leads = |(joint, other): &&(usize, usize)| {
                 !self.nodes[node].switches() || !self.onward_from(kind, *other, *joint).is_empty()
             };
@@ -592,6 +610,21 @@ impl<'f> Graph<'f> {
             }
         }
         text
+    }
+}
+
+/// Which joints a search takes.
+struct Tolerance {
+    /// Those to the device below a tunnel.
+    below: bool,
+    /// Those that only one side speaks of.
+    broken: bool,
+}
+
+impl Tolerance {
+    fn allows(&self, joint: &Joint) -> bool {
+        let below = matches!(joint.how, How::Local | How::Routed);
+        (joint.mutual || self.broken) && (!below || self.below)
     }
 }
 

@@ -125,11 +125,13 @@ fn judge_node(report: &mut Report, view: &View, node: usize) {
 fn reason(view: &View, threads: &[Chain; 2]) -> Fault {
     let graph = view.graph;
     let [from, to] = [&threads[0], &threads[1]].map(|thread| thread.nodes[thread.nodes.len() - 1]);
-    let [near, far] = [&graph.nodes[from], &graph.nodes[to]];
+    let [near, far] = [&threads[0], &threads[1]].map(|thread| &graph.nodes[thread.nodes[0]]);
     let names = view.args.ends();
     match (near.what, far.what) {
-        (What::Domain, _) => return (code::NOT_JOINED, no_vnic(view, names[0], &far.name)),
-        (What::Netns, _) => {
+        (What::Domain, _) if !view.args.link_type().is_path() => {
+            return (code::NOT_JOINED, no_vnic(view, names[0], &far.name));
+        }
+        (What::Netns, _) if !view.args.link_type().is_path() => {
             let text = format!("{} is not in {}{}", names[1], names[0], has(view));
             return (code::NOT_JOINED, text);
         }
@@ -148,7 +150,26 @@ fn reason(view: &View, threads: &[Chain; 2]) -> Fault {
             return fault;
         }
     }
-    elsewhere(view, threads)
+    by_address(view, &threads[0], names[1]).unwrap_or_else(|| elsewhere(view, threads))
+}
+
+/// A tunnel that leaves by another way.
+fn by_address(view: &View, thread: &Chain, wanted: &str) -> Option<Fault> {
+    let graph = view.graph;
+    let joints = thread.joints.iter().map(|joint| &graph.joints[*joint]);
+    let below = joints.into_iter().find(|joint| matches!(joint.how, How::Local | How::Routed))?;
+    let [tunnel, holder] = below.ends.map(|node| &graph.nodes[node]);
+    let (name, is) = (&tunnel.name, &holder.name);
+    let way = match tunnel.tunnel.as_ref()?.local {
+        Some(local) => format!("{name} leaves from {local} on {is}"),
+        None => format!("{name} leaves through {is}"),
+    };
+    let text = if holder.switches() {
+        format!("{way}, which nothing joins to {wanted}")
+    } else {
+        format!("{way}, not through {wanted}")
+    };
+    Some((code::NOT_JOINED, text))
 }
 
 fn no_vnic(view: &View, domain: &str, tap: &str) -> String {
@@ -255,68 +276,60 @@ fn orphan(view: &View, bridge: usize, other: &str) -> Option<Fault> {
     chosen.map(|(_, fault)| fault.clone())
 }
 
-/// Both ways end at a bridge, but not at the same one.
+/// Where an end is: the bridge that it is, or that the way from it ends at, and the port by which it
+/// is plugged in there.
+struct Place {
+    bridge: usize,
+    port: Option<usize>,
+}
+
+fn place(view: &View, thread: &Chain) -> Option<Place> {
+    let graph = view.graph;
+    let start = thread.nodes[0];
+    if graph.nodes[start].switches() {
+        return Some(Place { bridge: start, port: None });
+    }
+    let into = |node: usize| {
+        let by =
+            thread.nodes.iter().rev().copied().find(|port| graph.bridge_of(*port) == Some(node));
+        by.map(|port| Place { bridge: node, port: Some(port) })
+    };
+    let last = thread.nodes[thread.nodes.len() - 1];
+    if graph.nodes[last].switches() { into(last) } else { into(graph.bridge_of(last)?) }
+}
+
+/// Each end is somewhere, but not at the same place.
 fn elsewhere(view: &View, threads: &[Chain; 2]) -> Fault {
     let graph = view.graph;
     let names = view.args.ends();
-    let last = |thread: &Chain| thread.nodes[thread.nodes.len() - 1];
-    let [near, far] = [last(&threads[0]), last(&threads[1])];
-    // Of a port that is plugged in: the bridge it is in is where it ends.
-    let place =
-        |node: usize| if graph.nodes[node].switches() { Some(node) } else { graph.bridge_of(node) };
-    let plugged = |thread: &Chain, bridge: usize| {
-        let into = |joint: &usize| {
-            let joint = &graph.joints[*joint];
-            let plugs =
-                matches!(joint.how, How::Plugged | How::Enslaved) && joint.ends[1] == bridge;
-            plugs.then_some(joint.ends[0])
-        };
-        let port = thread.joints.iter().rev().find_map(into);
-        port.or_else(|| {
-            thread.nodes.last().copied().filter(|node| graph.bridge_of(*node) == Some(bridge))
-        })
-    };
     let name = |node: usize| graph.nodes[node].name.as_str();
-    match (place(near), place(far)) {
-        (Some(is), Some(wanted)) if is != wanted => {
-            match (plugged(&threads[0], is), plugged(&threads[1], wanted)) {
-                (Some(port), None) => {
-                    let text = format!(
-                        "{} is plugged into {}, not {}",
-                        name(port),
-                        name(is),
-                        name(wanted)
-                    );
-                    (code::WRONG_BRIDGE, text)
-                }
-                (None, Some(port)) => {
-                    let text = format!(
-                        "{} is plugged into {}, not {}",
-                        name(port),
-                        name(wanted),
-                        name(is)
-                    );
-                    (code::WRONG_BRIDGE, text)
-                }
-                _ => {
-                    let text = format!(
-                        "{} is on {}, {} on {}, and nothing joins these two bridges",
-                        names[0],
-                        name(is),
-                        names[1],
-                        name(wanted)
-                    );
-                    (code::NOT_JOINED, text)
-                }
-            }
+    let [Some(near), Some(far)] = [&threads[0], &threads[1]].map(|thread| place(view, thread))
+    else {
+        let [near, far] = [&threads[0], &threads[1]].map(|t| name(t.nodes[t.nodes.len() - 1]));
+        let text =
+            format!("the way from {} ends at {near}, that from {} at {far}", names[0], names[1]);
+        return (code::NOT_JOINED, text);
+    };
+    let [here, there] = [name(near.bridge), name(far.bridge)];
+    let passes = |bridge: usize| view.args.link_type().passes(graph.nodes[bridge].what);
+    let plugged = |port: usize, bridge: usize, wanted: &str| {
+        if passes(bridge) {
+            let is = format!("{} is plugged into {}", name(port), name(bridge));
+            (code::NOT_JOINED, format!("{is}, which nothing joins to {wanted}"))
+        } else {
+            let text = format!("{} is plugged into {}, not {wanted}", name(port), name(bridge));
+            (code::WRONG_BRIDGE, text)
         }
-        _ => {
+    };
+    match (near.port, far.port) {
+        (Some(port), None) => plugged(port, near.bridge, there),
+        (None, Some(port)) => plugged(port, far.bridge, here),
+        (None, None) => (code::NOT_JOINED, format!("nothing joins {here} to {there}")),
+        (Some(one), Some(other)) => {
             let text = format!(
-                "the way from {} ends at {}, that from {} at {}",
-                names[0],
-                name(near),
-                names[1],
-                name(far)
+                "{} is plugged into {here}, {} into {there}, and nothing joins these two",
+                name(one),
+                name(other)
             );
             (code::NOT_JOINED, text)
         }
