@@ -541,10 +541,7 @@ impl<'f> Graph<'f> {
             let by = chain.joints.last().copied();
             let mut new = self.onward(kind, node, by);
             // What lies beyond this host joins nothing on it.
-            new.retain(|(_, other)| {
-                let far = matches!(self.nodes[*other].what, What::Address(_) | What::Vlan(_));
-                !seen.contains(other) && !far
-            });
+            new.retain(|(_, other)| !seen.contains(other) && !self.is_far(*other));
             let leads = |(joint, other): &&(usize, usize)| {
                 !self.nodes[node].switches() || !self.onward_from(kind, *other, *joint).is_empty()
             };
@@ -561,9 +558,14 @@ impl<'f> Graph<'f> {
         }
     }
 
+    /// Whether a node is beyond this host.
+    fn is_far(&self, node: usize) -> bool {
+        matches!(self.nodes[node].what, What::Address(_) | What::Vlan(_))
+    }
+
     fn onward_from(&self, kind: &Type, node: usize, by: usize) -> Vec<(usize, usize)> {
         let mut onward = self.onward(kind, node, Some(by));
-        onward.retain(|(joint, _)| *joint != by);
+        onward.retain(|(joint, other)| *joint != by && !self.is_far(*other));
         onward
     }
 

@@ -28,6 +28,10 @@ pub(super) fn ends(report: &mut Report, view: &View, ends: &[Vec<usize>; 2]) -> 
         let end = if side == 0 { kind.from } else { kind.to };
         let (code, text) = absent(view, end, names[side]);
         report.find(code, text);
+        // Nothing can be in a namespace that is not there.
+        if end == End::Netns {
+            return true;
+        }
     }
     if any {
         // What is there may be broken as well.
@@ -135,15 +139,12 @@ fn reason(view: &View, threads: &[Chain; 2]) -> Fault {
             let text = format!("{} is not in {}{}", names[1], names[0], has(view));
             return (code::NOT_JOINED, text);
         }
-        (_, What::Vlan(vlan)) => return not_carried(view, from, vlan),
+        (_, What::Vlan(vlan)) => return not_carried(view, threads[0].nodes[0], vlan),
         _ => {}
     }
-    let loose = [(from, &threads[0]), (to, &threads[1])];
     // A port that goes nowhere is the place to look at, whichever end it belongs to.
-    for (node, _) in loose {
-        if let Some(fault) = loose_end(view, node) {
-            return fault;
-        }
+    if let Some(fault) = threads.iter().find_map(|thread| loose_end(view, thread)) {
+        return fault;
     }
     for (one, other) in [(from, to), (to, from)] {
         if let Some(fault) = orphan(view, one, &graph.nodes[other].name) {
@@ -207,8 +208,9 @@ fn not_carried(view: &View, nic: usize, vlan: u16) -> Fault {
 }
 
 /// A port at the end of a way that is joined to nothing further.
-fn loose_end(view: &View, node: usize) -> Option<Fault> {
+fn loose_end(view: &View, thread: &Chain) -> Option<Fault> {
     let graph = view.graph;
+    let node = thread.nodes[thread.nodes.len() - 1];
     let Node { name, link, rows, tunnel, what, .. } = &graph.nodes[node];
     let kind = view.args.link_type();
     if let Some(tunnel) = tunnel.as_ref().filter(|_| kind.joins(How::Local)) {
@@ -235,7 +237,18 @@ fn loose_end(view: &View, node: usize) -> Option<Fault> {
             format!("{name} is in a bridge of Open vSwitch, whose database does not know it");
         return Some((code::NOT_JOINED, text));
     }
-    Some((code::NOT_JOINED, format!("{name} is not plugged into any bridge")))
+    let last = thread.joints.last().map(|joint| &graph.joints[*joint]);
+    // Which of the two should be is not known: a bridge of the kernel has the VLAN device.
+    let text = match last.filter(|joint| joint.how == How::Lower && joint.ends[0] == node) {
+        Some(joint) => {
+            format!(
+                "neither {} nor {name} is plugged into a bridge",
+                graph.nodes[joint.ends[1]].name
+            )
+        }
+        None => format!("{name} is not plugged into any bridge"),
+    };
+    Some((code::NOT_JOINED, text))
 }
 
 /// Why a patch port joins nothing.

@@ -19,6 +19,9 @@ scene() {
   for nic in eth1 eth7 bd0 bd1; do wire $nic h2 $nic; done
   ip -n h2 addr add 192.0.2.12/24 dev eth1
   hybrid; pod; linux_bridges; switch
+  # The kernel tells a bridge's state up to a second late.
+  local bridge
+  for bridge in qbr1ab-01 cni0 brq5 brq7; do until grep -q up /sys/class/net/$bridge/operstate; do sleep 0.05; done; done
 }
 
 hybrid() {
