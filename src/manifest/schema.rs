@@ -16,6 +16,9 @@ pub struct Entry {
     pub sentence: String,
     /// What to do when it is red.
     pub red: String,
+    /// What its help says below the options, where names need a table. Lines.
+    #[serde(default)]
+    pub details: String,
     /// The metric meant by a limit that names none.
     pub main_metric: Option<String>,
     /// The label that tells this object's metrics from those of other objects of the check, where its

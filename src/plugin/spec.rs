@@ -14,6 +14,8 @@ pub struct Spec {
     pub sentence: &'static str,
     /// What to do when it is red.
     pub red: &'static str,
+    /// What `--help` says below the options, where names need a table; may be empty.
+    pub details: &'static str,
     /// The metric meant by a limit that names none.
     pub main_metric: Option<&'static str>,
     /// The label that tells its object's metrics from those of other objects.
