@@ -85,7 +85,8 @@ fn module(entry: &Entry) -> String {
     use crate::plugin::spec::{{Code, FactSpec, Kind, MetricSpec, Spec}};
     use crate::plugin::status::Status;
     pub static SPEC: Spec = Spec {{ name: {name:?}, title: {title:?}, sentence: {sentence:?},
-        red: {red:?}, main_metric: {main:?}, remembers: {remembers},
+        red: {red:?}, details: {details:?}, main_metric: {main:?}, object_label: {object_label:?},
+        remembers: {remembers},
         capabilities: &{caps:?}, codes: &[{}], metrics: &[{}], facts: &[{}] }};
     pub(crate) mod code {{ use super::*; {} }}
     pub(crate) mod metric {{ use super::*; {} }}
@@ -101,7 +102,9 @@ fn module(entry: &Entry) -> String {
         title = camel(&entry.name),
         sentence = entry.sentence,
         red = entry.red,
+        details = entry.details,
         main = entry.main_metric,
+        object_label = entry.object_label,
         remembers = entry.remembers,
         caps = [&*entry.rights.capabilities, &*entry.rights.optional].concat(),
     )

@@ -309,6 +309,25 @@ fn a_signal_that_asks_a_check_to_end_is_answered_by_a_code() {
     }
 }
 
+/// Stopped is as deaf as asleep in a dead file system, for a handler.
+#[test]
+fn a_check_that_hears_no_handler_does_not_stay() {
+    use nix::sys::signal::{Signal, kill};
+    use std::os::unix::process::ExitStatusExt;
+    let rundir = Rundir::new("deaf", Manner::Silent);
+    let entries = entries();
+    let entry = entries.iter().find(|entry| entry.name == "check_vedge_ovs").expect("it");
+    let mut command = call(entry);
+    command.args(example_in(entry, &rundir.dir.0)).args(["--timeout", "0.5"]).stdout(Stdio::null());
+    let start = Instant::now();
+    let mut child = command.spawn().expect("it starts");
+    std::thread::sleep(Duration::from_millis(200));
+    kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), Signal::SIGSTOP).expect("ours");
+    let end = child.wait().expect("it ends");
+    assert_eq!(end.signal(), Some(libc::SIGKILL));
+    assert!(start.elapsed() < Duration::from_millis(2500), "{:?}", start.elapsed());
+}
+
 #[test]
 fn a_run_directory_that_is_no_path_is_not_passed_over() {
     for entry in entries().iter().filter(|entry| entry.sockets_in.contains(&"--rundir".into())) {

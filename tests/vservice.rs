@@ -50,6 +50,7 @@ const AS_ROOT: &[Expect] = &[
     ("dhcp 13", 0, &[]),
     ("dhcp 13 --interfaces", 2, &["admin-down"]),
     ("dhcp 14", 2, &["absent"]),
+    ("dhcp 15", 2, &["no-process"]),
     ("router 1", 0, &[]),
     ("router 1 --expect ha=primary", 0, &[]),
     ("router 1 --expect ha=backup", 2, &["unexpected"]),
@@ -88,6 +89,7 @@ const AS_NOBODY: &[Expect] = &[
     ("dhcp 10", 0, &[]),
     ("dhcp 11", 0, &[]),
     ("dhcp 14", 2, &["absent"]),
+    ("dhcp 15", 3, &["forbidden"]),
     ("router 1", 0, &[]),
     ("router 2", 3, &["forbidden"]),
     ("router 3", 2, &["stopped"]),
@@ -129,14 +131,35 @@ fn every_state_of_a_service_has_its_verdict() {
         ("dhcp 13 --interfaces", 2, &["admin-down"]),
         // Another state path is read without the capabilities, and they are there again for the rest.
         ("dhcp 1 --state-path /var/lib/neutron", 0, &[]),
-        ("dhcp 1 --state-path /nowhere", 0, &[]),
-        ("dhcp 2 --state-path /nowhere", 2, &["no-process"]),
+        ("dhcp 1 --state-path /nowhere", 3, &["usage"]),
+        ("dhcp 2 --state-path /run", 2, &["no-process"]),
+        // What a router needs is not known where its pid files may not be read.
+        ("dhcp 1 --state-path /run/private", 0, &[]),
+        ("router 6 --state-path /run/private", 3, &["forbidden"]),
+        ("router 3 --state-path /run/private", 2, &["stopped", "forbidden"]),
     ];
     support::expect_all(from_inside, |line| lab.check_with(both, &full(line)));
+
+    // A type that does not fit is a mistake; a prefix that was left out is guessed.
+    let line = full("dhcp 2").replace("dhcp qdhcp", "router qdhcp");
+    assert_eq!(lab.check(&line).exit, Some(3), "{line}");
+    let said = lab.check(&full("dhcp 1").replace("qdhcp-", ""));
+    assert!(said.first_line().ends_with("; there is qdhcp-1abd0001-0000-4000-8000-000000000001"));
 
     // What to grant is told.
     let hidden = lab.check_as_nobody(&full("dhcp 2"));
     assert!(hidden.first_line().contains("give the check cap_sys_ptrace"), "{hidden:?}");
+
+    // Root reads them, though the check keeps none of its rights to write.
+    let private = lab.check(&full("router 6 --state-path /run/private"));
+    assert_eq!(private.exit, Some(2), "{private:?}");
+
+    // The keepalived of a distributed router is judged where it lives.
+    let beside = "/var/lib/neutron/ha_confs/1abf0007-*.pid-vrrp";
+    lab.sh(&format!("kill -STOP $(cat {beside})"));
+    support::expect_all(&[("router 7", 2, &["stopped"])], |line| lab.check(&full(line)));
+    support::expect_all(&[("snat 7", 2, &["stopped"])], |line| lab.check(&full(line)));
+    lab.sh(&format!("kill -CONT $(cat {beside})"));
 
     // Repaired, a service is OK again.
     lab.sh("kill -CONT $(cat /var/lib/neutron/dhcp/1abd0003-*/pid)");

@@ -24,6 +24,7 @@ pub(super) fn is_bridge(link: &Link) -> bool {
 /// The kind of a device, as people say it.
 pub(super) fn kind_words(link: &Link) -> String {
     match link.kind.as_deref() {
+        None if link.loopback => "the loopback".to_owned(),
         None => "a physical device".to_owned(),
         Some("tun") => "a tap".to_owned(),
         Some("openvswitch") => "an internal port of Open vSwitch".to_owned(),
@@ -63,6 +64,11 @@ pub(super) fn missing(
     }
     let trouble = ovs.and_then(|heard| Some((heard, heard.trouble?)));
     match (device, trouble) {
+        (Some(link), None) if ovs.is_none() && may_be_of_ovs(link) => {
+            let kind = kind_words(link);
+            let text = format!("{name} is {kind}, no Linux bridge, and Open vSwitch does not run");
+            report.find(codes.not_bridge, text);
+        }
         (Some(link), None) => {
             report.find(codes.not_bridge, format!("{name} is {}, not a bridge", kind_words(link)));
         }

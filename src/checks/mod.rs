@@ -3,18 +3,22 @@
 
 pub mod bridge;
 pub mod device;
+pub mod domain;
 pub mod instance_communications;
 pub mod instance_vnic;
+pub mod link;
 pub mod neighbour;
 pub mod otep;
 pub mod ovs_life;
 pub mod ovs_place;
 pub mod ovs_port;
+pub mod ovs_rules;
 pub mod path;
 pub mod ping;
 pub mod pnic_ovs;
 pub mod pnic_vpp;
 pub mod vconnector;
+pub mod vconnector_vpp;
 pub mod vedge_ovs;
 pub mod vedge_vpp;
 pub mod vm;

@@ -11,7 +11,7 @@ use crate::host::mac::Mac;
 use crate::host::neighbour::{Neighbour, State};
 use crate::host::netns::{Neighbours, NetnsName};
 use crate::host::window::{Sight, Through, View, Window};
-use crate::host::{Host, Trouble, neutron, ovs};
+use crate::host::{Host, Trouble, Why, neutron, ovs};
 use crate::plugin::code::{FORBIDDEN, INTERNAL};
 use crate::plugin::report::Report;
 use crate::plugin::rights;
@@ -345,9 +345,10 @@ pub(super) fn judge(report: &mut Report, facts: &Facts, words: &Words) {
             without_answer(trouble, "give the check cap_sys_admin and cap_net_admin");
         report.find_on(name.as_str(), code, text);
     }
+    let unread = facts.unread.iter().find(|trouble| trouble.why == Why::Forbidden);
     for vnic in &facts.vnics {
         match facts.sights.get(&vnic.pair.netns) {
-            Some(Sight::Seen(view)) => judge_vnic(report, vnic, view, words),
+            Some(Sight::Seen(view)) => judge_vnic(report, vnic, view, unread, words),
             Some(Sight::Absent | Sight::Stale(Neighbours::SomeLive)) => {
                 report.measure_of(&label(&vnic.pair), words.complete, 0.0);
                 report.note(format!("{}: there is no such namespace", vnic.pair));
@@ -426,7 +427,13 @@ enum Problem {
     Missing,
 }
 
-fn judge_vnic(report: &mut Report, vnic: &Vnic, view: &View, words: &Words) {
+fn judge_vnic(
+    report: &mut Report,
+    vnic: &Vnic,
+    view: &View,
+    unread: Option<&Trouble>,
+    words: &Words,
+) {
     let Vnic { pair, known } = vnic;
     let best = best(view, pair.mac);
     let sure = best.is_some_and(|entry| entry.state.is_sure());
@@ -438,6 +445,14 @@ fn judge_vnic(report: &mut Report, vnic: &Vnic, view: &View, words: &Words) {
             Some(best) => {
                 let newer = |(known, _): &(&Known, Problem)| happened_since(known, view, best);
                 find_problems(report, pair, problems.filter(newer), words);
+            }
+            None if known.is_empty() && unread.is_some() => {
+                let why = unread.map(ToString::to_string).unwrap_or_default();
+                let remedy = "add the check's user to group neutron";
+                let text = format!(
+                    "not seen, and what tells its address may not be read: {why}; {remedy}"
+                );
+                report.find_on(&pair.to_string(), &FORBIDDEN, text);
             }
             None => find_unseen(report, pair, problems.collect(), known, view, words),
         }
@@ -539,7 +554,8 @@ fn find_unseen(
             "it has IPv6 addresses only, and they may not be seen; give the check cap_sys_admin";
         report.find_on(&object, &FORBIDDEN, text);
     } else if known.is_empty() {
-        let where_to = if blind { "not seen in IPv4" } else { "not seen" };
+        let where_to =
+            if blind { "not seen in IPv4 (IPv6 needs cap_sys_admin)" } else { "not seen" };
         let text = format!("{where_to}, and no address of it is known: idle, or never came up");
         report.find_on(&object, words.not_seen, text);
     } else {

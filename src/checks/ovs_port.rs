@@ -4,15 +4,16 @@
 use crate::checks::Check;
 use crate::checks::ovs_life::{self, LifeCodes};
 use crate::checks::ovs_place::PlaceArgs;
+use crate::checks::ovs_rules::{PortCodes, Rules, Subject};
 use crate::host::Host;
 use crate::host::link::plain_name;
 use crate::host::ovs::ports::{Devices, Ports, Tables, Wanted};
-use crate::host::ovs::row::{Bridge, Interface, Port};
+use crate::host::ovs::row::{Interface, Port};
 use crate::manifest::check_ovs_port::{SPEC, code, fact, metric};
 use crate::plugin;
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
-use crate::plugin::spec::{Code, Spec};
+use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
 use crate::plugin::text::count;
 use clap::ArgGroup;
@@ -62,10 +63,24 @@ pub(super) fn regex(text: &str) -> Result<Regex, String> {
 const CODES: LifeCodes =
     LifeCodes { no_process: code::NO_PROCESS, stopped: code::STOPPED, refused: code::REFUSED };
 
-/// Neutron's VLAN for ports that it gave up on.
-const DEAD_VLAN: u64 = 4095;
-/// `OFPP_LOCAL`: the port that a bridge itself is.
-const LOCAL: i64 = 65534;
+const PORT_CODES: PortCodes = PortCodes {
+    error: code::ERROR,
+    not_configured: code::NOT_CONFIGURED,
+    no_device: code::NO_DEVICE,
+    admin_down: code::ADMIN_DOWN,
+    link_down: code::LINK_DOWN,
+    member_down: code::MEMBER_DOWN,
+    dead_vlan: code::DEAD_VLAN,
+    no_tag: code::NO_TAG,
+    not_wired: code::NOT_WIRED,
+    guest_off: code::GUEST_OFF,
+    no_peer: code::NO_PEER,
+    bfd_down: code::BFD_DOWN,
+    lacp_defaulted: code::LACP_DEFAULTED,
+    lacp_none: code::LACP_NONE,
+    lacp_fallback: code::LACP_FALLBACK,
+    not_comparable: code::NOT_COMPARABLE,
+};
 
 impl Check for OvsPort {
     const SPEC: &'static Spec = &SPEC;
@@ -94,14 +109,6 @@ impl Args {
             _ => Wanted::All,
         }
     }
-}
-
-/// One thing to be judged: a port, or one interface of it that was asked for by name.
-struct Subject<'t> {
-    name: &'t str,
-    port: &'t Port,
-    bridge: Option<&'t Bridge>,
-    interfaces: Vec<&'t Interface>,
 }
 
 fn judge_ports(report: &mut Report, ports: &Ports, args: &Args) {
@@ -147,12 +154,7 @@ fn judge_life(report: &mut Report, ports: &Ports) {
 
 /// What the arguments choose; what they name and is not there is found absent.
 fn subjects<'t>(report: &mut Report, tables: &'t Tables, args: &'t Args) -> Vec<Subject<'t>> {
-    let whole = |port: &'t Port| Subject {
-        name: &port.name,
-        port,
-        bridge: tables.bridge_of(port),
-        interfaces: tables.interfaces_of(port),
-    };
+    let whole = |port: &'t Port| Subject::whole(tables, port);
     if let (Some(bridge), Wanted::All) = (&args.bridge, args.wanted())
         && !tables.bridges.iter().any(|known| known.name == *bridge)
     {
@@ -210,8 +212,7 @@ fn nothing_matches(tables: &Tables, args: &Args) -> String {
 
 fn by_name<'t>(tables: &'t Tables, name: &str) -> Option<Subject<'t>> {
     let port = tables.ports.iter().find(|port| port.name == name)?;
-    let (bridge, interfaces) = (tables.bridge_of(port), tables.interfaces_of(port));
-    Some(Subject { name: &port.name, port, bridge, interfaces })
+    Some(Subject::whole(tables, port))
 }
 
 /// A member of a bond is an interface without a port of its name.
@@ -229,11 +230,6 @@ impl Subject<'_> {
         format!("{bridge}{tag}")
     }
 
-    /// Whether a row of it is missing: it was changed between two questions.
-    fn incomplete(&self, tables: &Tables) -> bool {
-        self.port.interfaces.0.iter().any(|uuid| !tables.interfaces.contains_key(uuid))
-    }
-
     /// What an OK says. A LOCAL port that is down is OK, but it is not up.
     fn ok_words(&self) -> String {
         let name = self.name;
@@ -247,13 +243,6 @@ impl Subject<'_> {
             _ => format!("{name} is up{}", self.place_words()),
         }
     }
-
-    /// The port that is the bridge itself.
-    fn is_local(&self, interface: &Interface) -> bool {
-        interface.ofport.0 == Some(LOCAL)
-            || (interface.kind == "internal"
-                && self.bridge.is_some_and(|bridge| bridge.name == interface.name))
-    }
 }
 
 fn judge_subject(
@@ -265,224 +254,20 @@ fn judge_subject(
 ) {
     let name = subject.name;
     let before = report.findings.len();
-    let bonded = subject.interfaces.len() > 1;
     if let (Some(wanted), Some(bridge)) = (&args.bridge, subject.bridge)
         && bridge.name != *wanted
     {
         report.find_on(name, code::WRONG_BRIDGE, format!("is on {}, not {wanted}", bridge.name));
     }
-    if subject.incomplete(tables) {
-        let text = "an interface of it vanished while it was read";
-        report.find_on(name, &plugin::code::UNREADABLE, text);
+    let rules = Rules { tables, devices: &ports.devices, codes: &PORT_CODES };
+    for (code, text) in rules.faults(subject) {
+        report.find_on(name, code, text);
     }
-    if bonded {
-        judge_bond(report, subject, ports, tables);
-    } else {
-        for interface in &subject.interfaces {
-            for (code, text) in faults(interface, subject, ports, tables) {
-                report.find_on(name, code, text);
-            }
-        }
-    }
-    judge_lacp(report, subject, tables);
-    judge_tag(report, subject);
-    for interface in &subject.interfaces {
-        if not_wired(interface, subject, tables) {
-            let text = "OVN has not installed it (no ovn-installed), its siblings it has";
-            report.find_on(name, code::NOT_WIRED, text);
-        }
-        measure(report, interface);
-    }
+    subject.interfaces.iter().for_each(|interface| measure(report, interface));
     facts(report, subject);
     let fine = report.findings.len() == before;
     let row = evidence(subject, ports);
     if fine { report.fine(row) } else { report.note(row) }
-}
-
-/// What is wrong with one interface, the first cause only: what follows from it says no more.
-fn faults(
-    interface: &Interface,
-    subject: &Subject,
-    ports: &Ports,
-    tables: &Tables,
-) -> Vec<(&'static Code, String)> {
-    if interface.kind == "patch"
-        && let Some(fault) = patch_fault(interface, tables)
-    {
-        return vec![fault];
-    }
-    if let Some(error) = &interface.error.0 {
-        return vec![(code::ERROR, error.clone())];
-    }
-    if gone_from_kernel(interface, &ports.devices) {
-        return vec![(code::NO_DEVICE, "its network device is gone from the kernel".to_owned())];
-    }
-    let untouched = interface.admin_state.0.is_none() || interface.link_state.0.is_none();
-    if untouched && interface.kind != "patch" {
-        return vec![(code::NOT_CONFIGURED, "ovs-vswitchd has not taken it up".to_owned())];
-    }
-    if subject.is_local(interface) {
-        return Vec::new();
-    }
-    if interface.kind == "internal" && interface.reads_down() {
-        return internal_down(interface, &ports.devices).into_iter().collect();
-    }
-    let mut faults = Vec::new();
-    match (interface.admin_state.0.as_deref(), interface.link_state.0.as_deref()) {
-        // A patch port has no link of its own: its peer was looked at.
-        _ if interface.kind == "patch" => {}
-        (Some("down"), _) => {
-            faults.push((code::ADMIN_DOWN, "is switched off (admin-down)".to_owned()));
-        }
-        (_, Some("down")) if interface.kind.starts_with("dpdkvhostuser") => {
-            faults.push((code::GUEST_OFF, "no guest is connected (vhost-user)".to_owned()));
-        }
-        (_, Some("down")) => faults.push((code::LINK_DOWN, "link is down".to_owned())),
-        _ => {}
-    }
-    faults.extend(bfd_fault(interface));
-    faults
-}
-
-/// OVSDB says nothing when an attached device is deleted. Internal ports are left out: those in
-/// namespaces are missing here and work.
-fn gone_from_kernel(interface: &Interface, devices: &Devices) -> bool {
-    match devices {
-        Devices::Known(names) => {
-            interface.kind != "internal"
-                && interface.has_device()
-                && interface.admin_state.0.is_some()
-                && !names.contains(&interface.name)
-        }
-        Devices::NotComparable(_) => false,
-    }
-}
-
-/// The userspace datapath shows an internal port that was moved into a namespace as down though
-/// it works there; one that is still here is down.
-fn internal_down(interface: &Interface, devices: &Devices) -> Option<(&'static Code, String)> {
-    match devices {
-        Devices::Known(names) if !names.contains(&interface.name) => None,
-        Devices::Known(_) if interface.admin_state.0.as_deref() == Some("down") => {
-            Some((code::ADMIN_DOWN, "is switched off (admin-down)".to_owned()))
-        }
-        Devices::Known(_) => Some((code::LINK_DOWN, "link is down".to_owned())),
-        Devices::NotComparable(why) => Some((
-            code::NOT_COMPARABLE,
-            format!("reads down; whether it was moved into a namespace is not known: {why}"),
-        )),
-    }
-}
-
-fn patch_fault(interface: &Interface, tables: &Tables) -> Option<(&'static Code, String)> {
-    let Some(peer) = interface.options.get("peer") else {
-        return Some((code::NO_PEER, "patch port without a peer".to_owned()));
-    };
-    match tables.interface(peer) {
-        None => Some((code::NO_PEER, format!("its peer {peer} does not exist"))),
-        Some(other) if other.options.get("peer") != Some(&interface.name) => {
-            Some((code::NO_PEER, format!("its peer {peer} is not joined back to it")))
-        }
-        Some(_) => None,
-    }
-}
-
-fn bfd_fault(interface: &Interface) -> Option<(&'static Code, String)> {
-    if interface.bfd.get("enable").is_none_or(|enabled| enabled != "true") {
-        return None;
-    }
-    let status = |key: &str| interface.bfd_status.get(key).map(String::as_str);
-    let state = status("state").unwrap_or("without a state");
-    if state == "up" {
-        return None;
-    }
-    let diagnostic = status("diagnostic").filter(|d| !d.is_empty() && *d != "No Diagnostic");
-    let remote = interface.options.get("remote_ip").map(|ip| format!(" to {ip}"));
-    Some((
-        code::BFD_DOWN,
-        format!(
-            "BFD{} is {state}{}",
-            remote.unwrap_or_default(),
-            diagnostic.map(|d| format!(": {d}")).unwrap_or_default()
-        ),
-    ))
-}
-
-/// A bond works while one member does. Its members' faults count as one of them until none works.
-fn judge_bond(report: &mut Report, subject: &Subject, ports: &Ports, tables: &Tables) {
-    let name = subject.name;
-    let mut working = 0;
-    for member in &subject.interfaces {
-        let faults = faults(member, subject, ports, tables);
-        working += usize::from(faults.is_empty());
-        for (_, text) in faults {
-            report.find_on(name, code::MEMBER_DOWN, format!("member {}: {text}", member.name));
-        }
-    }
-    if working == 0 {
-        let members = count(subject.interfaces.len(), "member");
-        report.find_on(name, code::LINK_DOWN, format!("none of its {members} works"));
-    }
-}
-
-/// LACP is judged for the whole port, also where one member is asked for: a bond without any
-/// current member carries nothing.
-fn judge_lacp(report: &mut Report, subject: &Subject, tables: &Tables) {
-    let name = subject.name;
-    let all = tables.interfaces_of(subject.port);
-    let lacp: Vec<_> =
-        all.iter().filter_map(|member| Some((&member.name, member.lacp_current.0?))).collect();
-    let current = lacp.iter().filter(|(_, current)| *current).count();
-    let fallback = subject.port.other_config.get("lacp-fallback-ab").is_some_and(|v| v == "true");
-    match (lacp.is_empty(), current, fallback) {
-        (true, _, _) => {}
-        (_, 0, true) => {
-            let text = "no LACP partner, fell back to active-backup";
-            report.find_on(name, code::LACP_FALLBACK, text);
-        }
-        (_, 0, false) => {
-            report.find_on(name, code::LACP_NONE, "no member has an LACP partner");
-        }
-        _ => {
-            let asked = |member: &String| subject.interfaces.iter().any(|i| i.name == *member);
-            for (member, _) in lacp.iter().filter(|(member, current)| !current && asked(member)) {
-                let text = format!("member {member}: no current LACP partner (defaulted)");
-                report.find_on(name, code::LACP_DEFAULTED, text);
-            }
-        }
-    }
-}
-
-/// Tag 4095 is dead everywhere. A missing tag is a fault only where Neutron's OVS agent tags:
-/// trunk parents and everything under OVN have none.
-fn judge_tag(report: &mut Report, subject: &Subject) {
-    let port = subject.port;
-    if port.tag.0 == Some(DEAD_VLAN) {
-        let text = "tag 4095: dead VLAN or port admin-down in Neutron";
-        return report.find_on(subject.name, code::DEAD_VLAN, text);
-    }
-    let access = port.vlan_mode.0.as_deref().is_none_or(|mode| mode == "access");
-    let agent_tags = port.other_config.get("net_uuid").is_some()
-        && port.trunks.0.is_empty()
-        && access
-        && !subject.bridge.is_some_and(|bridge| bridge.name.starts_with("tbr-"))
-        && !subject.interfaces.iter().any(|interface| interface.ovn_installed());
-    if agent_tags && port.tag.0.is_none() {
-        report.find_on(subject.name, code::NO_TAG, "no VLAN tag though Neutron's agent sets one");
-    }
-}
-
-fn not_wired(interface: &Interface, subject: &Subject, tables: &Tables) -> bool {
-    tables.ovn_installs
-        && interface.may_lack_ovn()
-        && subject.port.other_config.get("net_uuid").is_none()
-}
-
-impl Interface {
-    fn reads_down(&self) -> bool {
-        let down = |state: &Option<String>| state.as_deref() == Some("down");
-        down(&self.admin_state.0) || down(&self.link_state.0)
-    }
 }
 
 fn measure(report: &mut Report, interface: &Interface) {
@@ -574,6 +359,7 @@ fn kernel_words(interface: &Interface, subject: &Subject, devices: &Devices) -> 
 mod tests {
     use super::*;
     use crate::host::ovs::daemon::{Answer, Daemon};
+    use crate::host::ovs::row::Bridge;
     use crate::host::ovsdb::scan::{Piece, Scanner};
     use crate::host::ovsdb::value::{Map, Optional, Set, Uuid};
     use crate::host::{Trouble, Why};
@@ -633,6 +419,10 @@ mod tests {
     }
 
     fn codes(ports: Ports) -> Vec<&'static str> {
+        judged(ports).findings.iter().map(|finding| finding.code.name).collect()
+    }
+
+    fn judged(ports: Ports) -> Report {
         let args = Args {
             names: vec![],
             iface_id: vec![],
@@ -641,8 +431,7 @@ mod tests {
             all: true,
             place: PlaceArgs { rundir: None, db: None },
         };
-        let report = OvsPort::judge(&Ok(ports), &args, &Past::default());
-        report.findings.iter().map(|finding| finding.code.name).collect()
+        OvsPort::judge(&Ok(ports), &args, &Past::default())
     }
 
     fn up(name: &str) -> Interface {
@@ -766,16 +555,17 @@ mod tests {
         tunnel.bfd = map(&[("enable", "true")]);
         tunnel.bfd_status =
             map(&[("state", "down"), ("diagnostic", "Control Detection Time Expired")]);
-        let (code, text) = bfd_fault(&tunnel).expect("a fault");
-        assert_eq!(
-            (code.name, text.as_str()),
-            ("bfd-down", "BFD is down: Control Detection Time Expired")
-        );
+        let said = |tunnel: &Interface| {
+            let report = judged(ports(Port::default(), vec![tunnel.clone()], "br-tun"));
+            report.findings.into_iter().map(|f| (f.code.name, f.text)).collect::<Vec<_>>()
+        };
+        let text = "BFD is down: Control Detection Time Expired".to_owned();
+        assert_eq!(said(&tunnel), [("bfd-down", text)]);
         tunnel.bfd_status = map(&[("state", "up")]);
-        assert!(bfd_fault(&tunnel).is_none());
+        assert_eq!(said(&tunnel), []);
         tunnel.bfd = map(&[]);
         tunnel.bfd_status = map(&[("state", "down")]);
-        assert!(bfd_fault(&tunnel).is_none());
+        assert_eq!(said(&tunnel), []);
     }
 
     #[test]

@@ -121,8 +121,9 @@ mod tests {
             speed: None,
         });
         change(&mut seen);
-        let place = PlaceArgs { socket: None, metrics: false };
-        let args = Args { names: vec![], match_: None, bridge_domain: Some(10), place };
+        let place = PlaceArgs { socket: None };
+        let args =
+            Args { names: vec![], match_: None, bridge_domain: Some(10), place, metrics: false };
         let report = PnicVpp::judge(&Ok(Ok(seen)), &args, &Past::default());
         report.findings.iter().map(|finding| finding.code.name).collect()
     }

@@ -23,6 +23,9 @@ pub struct Args {
     /// Where VPP is.
     #[command(flatten)]
     pub place: PlaceArgs,
+    /// Also measure what stops VPP's workers for a moment
+    #[arg(long)]
+    pub metrics: bool,
 }
 
 const CODES: LifeCodes =
@@ -72,7 +75,7 @@ impl Check for VedgeVpp {
         let mut session = Session::new(&place, host);
         let vitals = session.vitals().map_err(|trouble| session.no_answer(trouble));
         let extras = match &vitals {
-            Ok(_) => extras(&mut session, asked, args.place.metrics),
+            Ok(_) => extras(&mut session, asked, args.metrics),
             Err(_) => Extras::default(),
         };
         let pid = session.peer_pid().filter(|_| vitals.is_ok());
@@ -252,7 +255,7 @@ mod tests {
     }
 
     fn judged(seen: Seen, past: &Past) -> Report {
-        let args = Args { place: PlaceArgs { socket: None, metrics: false } };
+        let args = Args { place: PlaceArgs { socket: None }, metrics: false };
         VedgeVpp::judge(&Ok(seen), &args, past)
     }
 

@@ -1,16 +1,16 @@
 //! A domain of libvirt: what libvirt says of it, and whether the process behind it lives.
 
-use crate::checks::{Check, without_answer};
-use crate::host::libvirt::state::State;
+use crate::checks::Check;
+use crate::checks::domain::{self, DomainCodes};
+use crate::host::Host;
 use crate::host::libvirt::uri::Uri;
 use crate::host::libvirt::{Answer, Asked, Domain, Figures, Place, Wanted};
 use crate::host::ovs::absolute;
-use crate::host::process::{self, Process};
-use crate::host::{Host, Trouble, Why};
+use crate::host::process::Process;
 use crate::manifest::check_vm::{SPEC, code, fact, metric};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
-use crate::plugin::spec::{Code, Spec};
+use crate::plugin::spec::Spec;
 use crate::plugin::text::span;
 use crate::plugin::{code as common, rights};
 use std::path::PathBuf;
@@ -32,8 +32,22 @@ pub struct Args {
     pub socket: Option<PathBuf>,
 }
 
-/// What an unprivileged caller can do to be allowed to ask.
-const REMEDY: &str = "put the check's user into the group libvirt, or run the check as root";
+const CODES: DomainCodes = DomainCodes {
+    absent: code::ABSENT,
+    crashed: code::CRASHED,
+    paused: code::PAUSED,
+    io_error: code::IO_ERROR,
+    blocked: code::BLOCKED,
+    pmsuspended: code::PMSUSPENDED,
+    in_shutdown: code::IN_SHUTDOWN,
+    shut_off: code::SHUT_OFF,
+    migration_failed: code::MIGRATION_FAILED,
+    no_state: code::NO_STATE,
+    no_process: code::NO_PROCESS,
+    stopped: code::STOPPED,
+    refused: code::REFUSED,
+    error: code::ERROR,
+};
 
 impl Check for Vm {
     const SPEC: &'static Spec = &SPEC;
@@ -57,25 +71,12 @@ impl Check for Vm {
 }
 
 fn judge_asked(report: &mut Report, asked: &Asked, args: &Args, past: &Past) {
-    match &asked.answer {
-        Ok(Answer::Domain(domain)) => judge_domain(report, domain, asked, past),
-        Ok(Answer::Absent) => {
-            let name = args.domain.as_str();
-            report.find(code::ABSENT, format!("libvirt knows no domain {name}"));
-        }
-        Ok(Answer::Refused(refusal)) => {
-            let message = &refusal.message;
-            if refusal.about_rights {
-                let text = format!("libvirt: permission denied: {message}; {REMEDY}");
-                report.find(&common::FORBIDDEN, text);
-            } else {
-                report.find(code::ERROR, format!("libvirt: {message}"));
-            }
-        }
-        Err(trouble) => {
-            let (code, text) = no_answer(trouble, asked, args);
-            report.find(code, text);
-        }
+    if let Ok(Answer::Domain(domain)) = &asked.answer {
+        judge_domain(report, domain, asked, past);
+    } else if let Some((code, text)) =
+        domain::unknown(asked, args.domain.as_str(), args.socket.is_some(), &CODES)
+    {
+        report.find(code, text);
     }
     let rtt = asked.rtt.map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3);
     report.measure(metric::RTT, rtt);
@@ -87,106 +88,25 @@ fn judge_asked(report: &mut Report, asked: &Asked, args: &Args, past: &Past) {
     if asked.answer.is_ok() { report.fine(line) } else { report.note(line) }
 }
 
-/// Why libvirt said nothing. A guest lives on without it, which is told where it is seen.
-fn no_answer(trouble: &Trouble, asked: &Asked, args: &Args) -> (&'static Code, String) {
-    let daemon = asked.daemon.as_ref();
-    let (code, text) = match (&trouble.why, daemon) {
-        (Why::Absent, _) => {
-            (code::NO_PROCESS, format!("libvirt does not run: {}", no_socket(asked, args)))
-        }
-        (Why::Refused, None) => {
-            let socket = asked.socket.display();
-            (code::NO_PROCESS, format!("libvirt is dead and left its socket behind ({socket})"))
-        }
-        (Why::Refused, Some(daemon)) => {
-            let text = format!("{} runs but nobody listens: {trouble}", named(daemon));
-            (code::REFUSED, text)
-        }
-        (Why::Silent(_), Some(daemon)) if daemon.state.cannot_answer() => {
-            (code::STOPPED, format!("{} {}", named(daemon), daemon.state.clause()))
-        }
-        (why @ Why::Silent(_), Some(daemon)) => {
-            (&common::TIMEOUT, format!("{} is hung: {why}", named(daemon)))
-        }
-        _ => without_answer(trouble, REMEDY),
-    };
-    let alive = asked.process.as_ref().map(|process| {
-        let name = args.domain.as_str();
-        format!("; {name}'s process (pid {}) {}", process.pid, process.state.clause())
-    });
-    (code, text + &alive.unwrap_or_default())
-}
-
-fn no_socket(asked: &Asked, args: &Args) -> String {
-    match (args.socket.is_some(), asked.socket.parent()) {
-        (false, Some(dir)) => format!("no socket in {}", dir.display()),
-        _ => format!("no {}", asked.socket.display()),
-    }
-}
-
-fn named(process: &Process) -> String {
-    format!("{} (pid {})", process.name, process.pid)
-}
-
 fn judge_domain(report: &mut Report, domain: &Domain, asked: &Asked, past: &Past) {
     let name = &domain.name;
     let process = asked.process.as_ref();
-    match fault(domain) {
+    match domain::fault(domain, &CODES) {
         Some((code, text)) => report.find(code, format!("{name} {text}")),
         None => {
             if let Some(process) = process.filter(|process| process.state.cannot_answer()) {
-                let (code, text) = lifeless(process);
+                let (code, text) = domain::lifeless(process, &CODES);
                 report.find(code, format!("libvirt says {name} is running, but {text}"));
             }
         }
     }
     restarts(report, domain, past);
     let up = process.map(|process| format!(", up {}", span(process.age))).unwrap_or_default();
-    report.when_ok = format!("{name} is {}{}{up}", domain.state, why(domain));
+    report.when_ok = format!("{name} is {}{}{up}", domain.state, domain::why(domain));
     evidence(report, domain, process);
     measure(report, domain, process);
     report.fact(fact::STATE.name, None, domain.state.word());
     report.fact(fact::REASON.name, None, domain.reason.word);
-}
-
-/// What keeps a domain from running, as the end of a sentence about it.
-fn fault(domain: &Domain) -> Option<(&'static Code, String)> {
-    let state = domain.state;
-    let is = || format!("is {state}{}", why(domain));
-    // A crash is one, whatever is left of the domain.
-    let crashed = domain.reason.word == "crashed";
-    Some(match state {
-        State::Running if domain.reason.word == "post-copy-failed" => {
-            (code::MIGRATION_FAILED, is())
-        }
-        State::Running => return None,
-        State::Paused | State::ShutOff if crashed => (code::CRASHED, is()),
-        State::Paused => match domain.reason.word {
-            "io-error" => (code::IO_ERROR, is()),
-            "post-copy-failed" => (code::MIGRATION_FAILED, is()),
-            _ => (code::PAUSED, is()),
-        },
-        State::Blocked => (code::BLOCKED, "is blocked: idle, or waits for a resource".to_owned()),
-        State::ShuttingDown => (code::IN_SHUTDOWN, format!("is shutting down{}", why(domain))),
-        State::ShutOff => (code::SHUT_OFF, is()),
-        State::Crashed => (code::CRASHED, format!("has crashed{}", why(domain))),
-        State::PmSuspended => (code::PMSUSPENDED, "was suspended by its guest".to_owned()),
-        State::NoState => (code::NO_STATE, "has no state in libvirt".to_owned()),
-        State::Other(number) => {
-            (code::NO_STATE, format!("is in state {number}, which this check has no name for"))
-        }
-    })
-}
-
-fn why(domain: &Domain) -> String {
-    let clause = domain.reason.clause;
-    if clause.is_empty() { String::new() } else { format!(" ({clause})") }
-}
-
-/// A process that does nothing while libvirt takes its domain for running.
-fn lifeless(process: &Process) -> (&'static Code, String) {
-    let code = if process.state == process::State::Dead { code::CRASHED } else { code::STOPPED };
-    (code, format!("its process (pid {}) {}", process.pid, process.state.clause()))
 }
 
 /// Whoever crashes and is started again within one interval looks well in every run.
@@ -223,7 +143,7 @@ fn evidence(report: &mut Report, domain: &Domain, process: Option<&Process>) {
     }
     match process {
         Some(p) => {
-            let line = format!("{} {}, up {}", named(p), p.state.clause(), span(p.age));
+            let line = format!("{} {}, up {}", domain::named(p), p.state.clause(), span(p.age));
             if fine { report.fine(line) } else { report.note(line) }
         }
         None if domain.id.is_some() => report.fine("its process is not seen from here: no uptime"),
@@ -249,7 +169,9 @@ fn measure(report: &mut Report, domain: &Domain, process: Option<&Process>) {
 mod tests {
     use super::*;
     use crate::host::libvirt::Refusal;
+    use crate::host::libvirt::state::State;
     use crate::host::process::State as Life;
+    use crate::host::{Trouble, Why};
     use crate::plugin::status::Status;
     use std::time::Duration;
 
@@ -262,6 +184,7 @@ mod tests {
             state,
             reason: state.reason(reason),
             figures: None,
+            vnics: None,
         }
     }
 

@@ -120,7 +120,7 @@ pub struct Behind {
 }
 
 const CODES: Codes = Codes {
-    absent: code::NO_BRIDGE,
+    absent: code::ABSENT,
     not_bridge: code::NOT_BRIDGE,
     life: LifeCodes {
         no_process: code::NO_PROCESS,
@@ -342,10 +342,18 @@ impl Linux {
         self.ports.iter().find(|plug| plug.link.mac == Some(mac.of_tap()))
     }
 
-    /// The only port that does not lead away.
-    fn only_guest(&self) -> Option<&Plug> {
-        let mut guests = self.ports.iter().filter(|plug| !plug.leads_away());
-        guests.next().filter(|_| guests.next().is_none())
+    /// The ports that an address may be behind of which nothing was ever learned: those that neither
+    /// lead away nor are, by Neutron's prefix, the tap of another guest.
+    fn candidates(&self, mac: Mac) -> impl Iterator<Item = &Plug> {
+        let anothers = move |plug: &&Plug| {
+            plug.link.mac.is_some_and(|tap| tap.is_neutron_tap() && tap != mac.of_tap())
+        };
+        self.ports.iter().filter(|plug| !plug.leads_away()).filter(move |plug| !anothers(plug))
+    }
+
+    fn only_candidate(&self, mac: Mac) -> Option<&Plug> {
+        let mut candidates = self.candidates(mac);
+        candidates.next().filter(|_| candidates.next().is_none())
     }
 
     fn evidence(&self, report: &mut Report, mac: Mac) {
@@ -454,6 +462,15 @@ fn judge_local(report: &mut Report, linux: &Linux, entry: &Entry, mac: Mac) {
     report.find(code::LOCAL, text);
 }
 
+/// Why a bridge does not know a guest that is in order.
+fn silent_or_off(linux: &Linux) -> String {
+    let ageing = linux.bridge.bridge.and_then(|facts| facts.ageing);
+    match ageing {
+        Some(hundredths) => format!("silent for over {} s, or off", hundredths / 100),
+        None => "silent for long, or off".to_owned(),
+    }
+}
+
 /// The table has nothing: what is known of the port says more than that.
 fn judge_unseen(report: &mut Report, linux: &Linux, args: &Args) {
     let (mac, bridge) = (args.mac, &args.bridge);
@@ -462,27 +479,38 @@ fn judge_unseen(report: &mut Report, linux: &Linux, args: &Args) {
     let expected = match &args.port {
         Some(name) => linux.plug_named(name),
         None if learns => linux.tap_of(mac),
-        None => linux.tap_of(mac).or_else(|| linux.only_guest()),
+        None => linux.tap_of(mac).or_else(|| linux.only_candidate(mac)),
     };
     if args.port.is_some() && expected.is_none() {
         return;
     }
     let Some(plug) = expected else {
-        let text = if learns {
-            format!("{bridge} does not know {mac}")
-        } else {
-            let tap = mac.of_tap();
-            format!("{mac} has no port on {bridge}: nothing is learned (ageing 0), none has {tap}")
+        return match linux.candidates(mac).next() {
+            _ if learns => {
+                let text = format!("{bridge} does not know {mac}: {}", silent_or_off(linux));
+                report.find(code::NOT_SEEN, text);
+            }
+            Some(_) => {
+                let text =
+                    format!("{mac}: several ports of {bridge} may be its own, none is known to");
+                report.find(code::NOT_SEEN, text);
+            }
+            None => {
+                let tap = mac.of_tap();
+                let text =
+                    format!("{mac} has no port on {bridge}: no tap {tap}, only uplinks or others");
+                report.find(code::NOT_PLUGGED, text);
+            }
         };
-        return report.find(code::ABSENT, text);
     };
     let port = &plug.link.name;
     report.fact(fact::PORT.name, None, port.clone());
     if let Some((code, text)) = plug.fault() {
         report.find(code, format!("{mac}: {text}"));
     } else if learns {
-        let text = format!("{bridge} does not know {mac}, though its port {port} is up");
-        report.find(code::ABSENT, text);
+        let why = silent_or_off(linux);
+        let text = format!("{bridge} does not know {mac}, though its port {port} is up: {why}");
+        report.find(code::NOT_SEEN, text);
     } else if let Some(trouble) = plug.unknown() {
         let (code, text) = without_answer(trouble, REMEDY);
         report.find(code, format!("{port} is perhaps an uplink: {text}"));
@@ -605,11 +633,16 @@ fn judge_ovs(report: &mut Report, ovs: &Ovs, tables: &Tables, args: &Args) {
             report.fact(fact::ORIGIN.name, None, "none");
             let where_else = elsewhere.map(|on| format!(", it is plugged into {on}"));
             let text = format!("{bridge} does not know {mac}{}", where_else.unwrap_or_default());
-            report.find(code::ABSENT, text);
+            report.find(code::NOT_SEEN, text);
         }
         Some(Ok(ways)) => {
             measure_age(report, ways.iter().filter_map(|way| way.learned.age));
             ways.iter().for_each(|way| judge_way(report, way, elsewhere, args));
+        }
+        Some(Err(Trouble { why: Why::Unreadable(what), .. }))
+            if what.contains("no such bridge") =>
+        {
+            report.find(code::NOT_CONFIGURED, format!("ovs-vswitchd has not made {bridge}"));
         }
         Some(Err(trouble)) => {
             let (code, text) = without_answer(trouble, REMEDY);
@@ -636,7 +669,12 @@ fn judge_plugged(report: &mut Report, port: &Port, at: &Interface, devices: &Dev
     } else if let Some((code, text)) = fault(port, at, devices) {
         report.find(code, format!("{mac}: its port {name} {text}"));
     } else {
-        report.when_ok = format!("{mac} is plugged into {bridge} by {name}, which works");
+        let works = if at.kind == "internal" && at.reads_down() {
+            "an internal port in another namespace, whose state is not seen here"
+        } else {
+            "which works"
+        };
+        report.when_ok = format!("{mac} is plugged into {bridge} by {name}, {works}");
     }
 }
 
@@ -886,15 +924,20 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_there_is_a_warning_unless_nothing_is_learned() {
-        assert_eq!(of(30_000, &[], vec![tap(), uplink()], None), ["absent"]);
-        assert_eq!(of(30_000, &[], vec![tap(), uplink()], Some("tap1")), ["absent"]);
+        assert_eq!(of(30_000, &[], vec![tap(), uplink()], None), ["not-seen"]);
+        assert_eq!(of(30_000, &[], vec![tap(), uplink()], Some("tap1")), ["not-seen"]);
         assert!(of(0, &[], vec![tap(), uplink()], None).is_empty());
         let nameless = || plug(2, "tap1", Some("tun"), OTHER);
         assert!(of(0, &[], vec![nameless(), uplink()], None).is_empty(), "the only one");
         let two = || vec![nameless(), plug(5, "tap2", Some("tun"), OTHER)];
-        assert_eq!(of(0, &[], two(), None), ["absent"]);
+        assert_eq!(of(0, &[], two(), None), ["not-seen"]);
         assert!(of(0, &[], two(), Some("tap2")).is_empty());
-        assert_eq!(of(0, &[], vec![uplink()], None), ["absent"]);
+        assert_eq!(of(0, &[], vec![uplink()], None), ["not-plugged"]);
+        // The tap of another of Neutron's guests is no candidate.
+        let anothers = "fe:16:3e:00:00:99".parse().expect("an address");
+        let mut other = nameless();
+        other.link.mac = Some(anothers);
+        assert_eq!(of(0, &[], vec![other], None), ["not-plugged"]);
         assert_eq!(of(0, &[], vec![uplink()], Some("tap1")), ["not-plugged"]);
     }
 
@@ -1025,7 +1068,7 @@ mod tests {
 
     #[test]
     fn a_vnic_that_is_not_plugged_in_is_looked_for_in_the_table() {
-        assert_eq!(of_ovs(ovs(None, Some(Ok(vec![]))), None), ["absent"]);
+        assert_eq!(of_ovs(ovs(None, Some(Ok(vec![]))), None), ["not-seen"]);
         assert!(learned(way("", None, Some(Some("veth"))), None, None).is_empty());
         assert!(learned(way("patch", Some("tbr-1"), None), Some("tbr-1"), None).is_empty());
         assert_eq!(learned(way("patch", Some("br-ex"), None), Some("tbr-1"), None), ["on-uplink"]);

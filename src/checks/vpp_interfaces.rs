@@ -37,6 +37,9 @@ pub struct Args {
     /// Where VPP is.
     #[command(flatten)]
     pub place: PlaceArgs,
+    /// Also measure what stops VPP's workers for a moment
+    #[arg(long)]
+    pub metrics: bool,
 }
 
 fn interface_name(text: &str) -> Result<String, String> {
@@ -152,9 +155,8 @@ fn look(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked) -> Resul
     let passes = |name: &str| inside(name) && wanted(args, kind, name);
     let names = Wanted::Names(&args.names);
     let by = if args.names.is_empty() { Wanted::Matching(&passes) } else { names };
-    let counters = args.place.metrics
-        || asked.rates
-        || asked.any(&kind.metrics.counters.map(|spec| spec.name));
+    let counters =
+        args.metrics || asked.rates || asked.any(&kind.metrics.counters.map(|spec| spec.name));
     let counted = if counters { usize::MAX } else { COUNTED_UNASKED };
     seen.interfaces = session.interfaces(&by, counted)?;
     let found = &mut seen.interfaces.found;
@@ -186,7 +188,7 @@ fn wanted(args: &Args, kind: &Kind, name: &str) -> bool {
 /// What stops VPP's workers while it prints is asked for only where it is wanted.
 fn details(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked, seen: &mut Seen) {
     let (metrics, facts) = (&kind.metrics, &kind.facts);
-    let wanted = |names: &[&str]| args.place.metrics || asked.any(names);
+    let wanted = |names: &[&str]| args.metrics || asked.any(names);
     let has = |is: fn(&str) -> bool| seen.interfaces.found.iter().any(|row| is(&row.name));
     let (vhost, memif, bond) = (has(is_vhost), has(is_memif), has(is_bond));
     let [connected, queues, ring] = [metrics.connected, metrics.queues, metrics.ring];
@@ -481,7 +483,8 @@ fn measure(report: &mut Report, row: &Interface, works: bool, seen: &Seen, kind:
     }
 }
 
-fn evidence(row: &Interface, seen: &Seen) -> String {
+/// `NAME: admin up, link down`.
+pub(super) fn push_state(line: &mut String, row: &Interface) {
     let admin = match &row.admin {
         Admin::Up => "up",
         Admin::Down => "down",
@@ -500,10 +503,14 @@ fn evidence(row: &Interface, seen: &Seen) -> String {
         Link::Gone | Link::Unlisted => Cow::Borrowed("not seen"),
         Link::Other(word) => Cow::Borrowed(word.as_str()),
     };
-    let mut line = String::with_capacity(96);
     for piece in [row.name.as_str(), ": admin ", admin, ", link ", &link] {
         line.push_str(piece);
     }
+}
+
+fn evidence(row: &Interface, seen: &Seen) -> String {
+    let mut line = String::with_capacity(96);
+    push_state(&mut line, row);
     if !row.hardware.is_empty() {
         line.push_str(", ");
         line.push_str(&row.hardware);

@@ -8,13 +8,11 @@ use crate::plugin::spec::Code;
 
 /// Where a VPP is, for every check of one.
 #[derive(Debug, clap::Args)]
+#[group(id = "vpp-place")]
 pub struct PlaceArgs {
     /// CLI socket, or ADDRESS:PORT [default: /run/vpp/cli.sock or an older one]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<Place>,
-    /// Also measure what stops VPP's workers for a moment
-    #[arg(long)]
-    pub metrics: bool,
 }
 
 impl PlaceArgs {

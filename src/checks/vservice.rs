@@ -35,7 +35,7 @@ pub struct Args {
     /// A daemon that must run there as well; repeatable
     #[arg(long, value_name = "NAME", value_parser = daemon_name)]
     pub process: Vec<String>,
-    /// Its own interfaces must be up, too
+    /// Its interfaces must be up, too [default: where a router has no daemon]
     #[arg(long)]
     pub interfaces: bool,
     /// Where Neutron keeps its state [default: /var/lib/neutron]
@@ -94,6 +94,11 @@ impl Role {
         }
     }
 
+    /// Whether its haproxy is a metadata proxy or a load balancer, so that its port is known.
+    const fn has_proxy(self) -> bool {
+        matches!(self, Self::Dhcp | Self::Router | Self::Metadata | Self::LoadBalancer)
+    }
+
     /// Of each group one must live.
     const fn required(self) -> &'static [&'static [&'static str]] {
         match self {
@@ -108,6 +113,8 @@ impl Role {
 /// What was seen.
 #[derive(Debug)]
 pub struct Facts {
+    /// A namespace whose name has the prefix that was left out.
+    pub meant: Option<String>,
     /// What stands behind the name.
     pub namespace: Result<Namespace, Trouble>,
     /// Its daemons.
@@ -158,6 +165,7 @@ pub enum Interfaces {
 }
 
 const PROCESS_REMEDY: &str = "give the check cap_sys_ptrace, or run it as root";
+const FILE_REMEDY: &str = "add the check's user to group neutron";
 const INTERFACE_REMEDY: &str = "give the check cap_sys_admin, or run it as root";
 
 const DEVICE_CODES: DeviceCodes = DeviceCodes {
@@ -174,7 +182,10 @@ impl Check for Vservice {
     fn gather(args: &Args, host: &Host) -> Self::Facts {
         let state = args.state_path.as_deref().unwrap_or(Path::new(neutron::STATE));
         let names = args.names();
-        let records = rights::lowered(|| Records::read(state, args.id(), &names))?;
+        let read = || Records::read(state, args.id(), &names);
+        let records = if args.state_path.is_some() { rights::lowered(read)? } else { read() };
+        let meant = args.meant().filter(|name| matches!(netns::look(name), Ok(Standing::Live(_))));
+        let meant = meant.map(|name| name.as_str().to_owned());
         let (namespace, netns) = match netns::look(&args.netns) {
             Ok(Standing::Live(netns)) => (Ok(Namespace::Live), Some(netns)),
             Ok(Standing::Stale(Neighbours::SomeLive)) => (Ok(Namespace::Stale), None),
@@ -184,7 +195,7 @@ impl Check for Vservice {
         };
         let daemons = Ok(Daemons::default());
         let mut facts =
-            Facts { namespace, daemons, records, dhcp: None, tcp: None, interfaces: None };
+            Facts { meant, namespace, daemons, records, dhcp: None, tcp: None, interfaces: None };
         if let Some(netns) = netns {
             facts.look_inside(args, host, &netns, &names);
         }
@@ -201,10 +212,16 @@ impl Check for Vservice {
                 return report;
             }
         };
+        if let Some(why) = args.misfit().or_else(|| facts.no_such_state(args)) {
+            report.find(&plugin::code::USAGE, why);
+            return report;
+        }
         match &facts.namespace {
             Ok(Namespace::Live) => judge_service(&mut report, facts, args, past),
             Ok(Namespace::Absent) => {
-                report.find(code::ABSENT, format!("namespace {name} does not exist"));
+                let hint = facts.meant.as_ref().map(|meant| format!("; there is {meant}"));
+                let text = format!("namespace {name} does not exist{}", hint.unwrap_or_default());
+                report.find(code::ABSENT, text);
             }
             Ok(Namespace::Stale) => report.find(
                 code::STALE,
@@ -235,6 +252,30 @@ impl Args {
         name.split_once('-').map_or(name, |(_, id)| id)
     }
 
+    /// The name with the prefix of its type, where it has none.
+    fn meant(&self) -> Option<NetnsName> {
+        let prefix = match self.role {
+            Role::Dhcp => "qdhcp-",
+            Role::Router | Role::Vpn => "qrouter-",
+            Role::Metadata => "ovnmeta-",
+            Role::LoadBalancer => "qlbaas-",
+            Role::None => return None,
+        };
+        let name = self.netns.as_str();
+        if name.starts_with(prefix) { None } else { format!("{prefix}{name}").parse().ok() }
+    }
+
+    /// Why the type cannot be that of a namespace which Neutron named so.
+    fn misfit(&self) -> Option<String> {
+        let (prefix, _) = self.netns.as_str().split_once('-')?;
+        let is = match (prefix, self.role) {
+            ("qdhcp", Role::Router | Role::Vpn | Role::LoadBalancer) => "dhcp",
+            ("qrouter" | "snat", Role::Dhcp) => "router",
+            _ => return None,
+        };
+        Some(format!("{} is the namespace of a {is} service: write TYPE {is}", self.netns))
+    }
+
     fn names(&self) -> Vec<&str> {
         let role = self.role.daemons().iter().copied();
         role.chain(self.process.iter().map(String::as_str)).collect()
@@ -253,28 +294,59 @@ impl Facts {
             _ => None,
         });
         let sibling = sibling.as_ref();
-        let wanted = Wanted { names, required: &required, records: &self.records, sibling };
+        let likely: &[&str] = if self.has_proxy_configuration() { &["haproxy"] } else { &[] };
+        let records = &self.records;
+        let wanted = Wanted { names, required: &required, likely, records, sibling };
         self.daemons = host.daemons(netns, &wanted);
         if let Ok(daemons) = &self.daemons {
             let works = |name: &str| working(daemons, name).map(|daemon| daemon.process.pid);
             let dnsmasq = works("dnsmasq").filter(|_| args.role == Role::Dhcp);
             self.dhcp = dnsmasq.map(dhcp_port);
-            let told = self.records.haproxy_ports.as_ref();
+            let told = &self.records.haproxy_ports;
             let enough = |open: &BTreeSet<u16>| missing_port(told, open, args.role).is_none();
-            self.tcp = works("haproxy").map(|pid| sockets::tcp(netns, pid, enough));
+            let haproxy = works("haproxy").filter(|_| args.role.has_proxy());
+            self.tcp = haproxy.map(|pid| sockets::tcp(netns, pid, enough));
         }
-        let processless = self.daemons.as_ref().is_ok_and(|daemons| daemons.found.is_empty());
+        let processless = self.daemons.as_ref().is_ok_and(is_processless);
         if args.interfaces || (args.role == Role::Router && processless) {
             self.interfaces = Some(interfaces(host, netns));
         }
     }
 
+    /// A directory that was named and is not there is a mistake: without its pid files a dead daemon
+    /// is not missed.
+    fn no_such_state(&self, args: &Args) -> Option<String> {
+        let trouble = self.records.missing.as_ref().filter(|_| args.state_path.is_some())?;
+        if trouble.why == Why::Forbidden {
+            return None;
+        }
+        Some(format!("--state-path: {trouble}"))
+    }
+
     /// Neutron's pid files name what must run here.
     fn is_expected(&self, record: &Record) -> bool {
         // The helpers of an HA router run where the traffic is.
-        let waits = self.records.ha == Some(HaState::Backup) && record.daemon != "keepalived";
-        !waits && !matches!(record.fate, Fate::Leftover | Fate::InSibling)
+        let waits = self.is_backup() && record.daemon != "keepalived";
+        !waits && record.fate != Fate::Leftover
     }
+
+    fn is_backup(&self) -> bool {
+        self.records.ha == Ok(Some(HaState::Backup))
+    }
+
+    fn has_proxy_configuration(&self) -> bool {
+        matches!(self.records.haproxy_ports, Ok(Some(_)))
+    }
+
+    /// Whether a daemon may be meant to run where its pid file may not be read.
+    fn may_be_expected(&self, daemon: &str, role: Role) -> bool {
+        role == Role::Router || (daemon == "haproxy" && self.has_proxy_configuration())
+    }
+}
+
+/// Nothing lives in it.
+fn is_processless(daemons: &Daemons) -> bool {
+    daemons.found.iter().all(|daemon| daemon.by == By::Sibling)
 }
 
 fn dhcp_port(pid: i32) -> Result<DhcpPort, Trouble> {
@@ -309,16 +381,21 @@ fn judge_service(report: &mut Report, facts: &Facts, args: &Args, past: &Past) {
         }
     }
     if let Some(interfaces) = &facts.interfaces {
-        judge_interfaces(report, interfaces, facts.records.ha);
+        judge_interfaces(report, interfaces, facts.is_backup());
     }
-    if let Some(ha) = facts.records.ha {
-        let word = if ha == HaState::Primary { "primary" } else { "backup" };
-        report.fact(fact::HA.name, None, word);
-        report.fine(format!("this node is {word} of the HA router (ha_confs)"));
-    } else {
-        report.fact(fact::HA.name, None, "none");
+    match &facts.records.ha {
+        Ok(Some(ha)) => {
+            let word = if *ha == HaState::Primary { "primary" } else { "backup" };
+            report.fact(fact::HA.name, None, word);
+            report.fine(format!("this node is {word} of the HA router (ha_confs)"));
+        }
+        Ok(None) => report.fact(fact::HA.name, None, "none"),
+        Err(trouble) => report.note(trouble.to_string()),
     }
-    for trouble in &facts.records.unreadable {
+    if let Some(trouble) = &facts.records.missing {
+        report.note(format!("{trouble}: no pid files are known"));
+    }
+    for (_, trouble) in &facts.records.unreadable {
         report.note(trouble.to_string());
     }
     report.fine(format!("{}/{}: a live namespace", netns::DIRECTORY, args.netns));
@@ -329,15 +406,27 @@ fn judge_service(report: &mut Report, facts: &Facts, args: &Args, past: &Past) {
 
 fn judge_daemons(report: &mut Report, facts: &Facts, daemons: &Daemons, args: &Args, past: &Past) {
     for daemon in &daemons.found {
-        judge_process(report, daemon);
+        judge_process(report, daemon, daemons);
     }
-    for group in missing(facts, daemons, args) {
+    judge_unread(report, facts, daemons, args.role);
+    let missing = missing(facts, daemons, args);
+    // Nothing is required of a router, but what cannot be seen may be broken.
+    if args.role == Role::Router && is_processless(daemons) && daemons.hidden && missing.is_empty()
+    {
+        let text = format!("cannot see which processes run there; {PROCESS_REMEDY}");
+        report.find(&plugin::code::FORBIDDEN, text);
+    }
+    for group in missing {
         let names = group.join(" or ");
         if daemons.hidden {
             let text = format!("cannot see whether {names} runs there; {PROCESS_REMEDY}");
             report.find(&plugin::code::FORBIDDEN, text);
         } else if group.iter().any(|name| daemons.found.iter().any(|d| d.is(name))) {
             // Its zombie is told already.
+        } else if let (Err(trouble), false) = (&facts.records.ha, is_required(&group, args)) {
+            let text =
+                format!("{names} does not run, as is right on a backup: {trouble}; {FILE_REMEDY}");
+            report.find(&plugin::code::FORBIDDEN, text);
         } else {
             report.find(
                 code::NO_PROCESS,
@@ -345,30 +434,47 @@ fn judge_daemons(report: &mut Report, facts: &Facts, daemons: &Daemons, args: &A
             );
         }
     }
-    // Nothing is required of a router, but what cannot be seen may be broken.
-    if args.role == Role::Router && daemons.found.is_empty() && daemons.hidden {
-        let text = format!("cannot see which processes run there; {PROCESS_REMEDY}");
-        report.find(&plugin::code::FORBIDDEN, text);
-    }
     judge_ports(report, facts, daemons, args.role);
     records_evidence(report, daemons);
     measure(report, daemons, past);
     report.when_ok = when_ok(args, daemons, facts);
 }
 
-fn judge_process(report: &mut Report, daemon: &Daemon) {
+/// Whether a group must live on primary and backup alike.
+fn is_required(group: &[&str], args: &Args) -> bool {
+    let role = args.role.required().contains(&group);
+    role || args.process.iter().any(|name| group == [name.as_str()]) || group == ["keepalived"]
+}
+
+/// Without its pid files nobody knows which daemons a router needs.
+fn judge_unread(report: &mut Report, facts: &Facts, daemons: &Daemons, role: Role) {
+    let unknown = facts
+        .records
+        .unreadable
+        .iter()
+        .find(|(daemon, _)| !daemons.has_alive(daemon) && facts.may_be_expected(daemon, role));
+    if let Some((daemon, trouble)) = unknown {
+        let (code, text) = super::without_answer(trouble, FILE_REMEDY);
+        report.find(code, format!("whether {daemon} must run there is not known: {text}"));
+    }
+}
+
+fn judge_process(report: &mut Report, daemon: &Daemon, all: &Daemons) {
     let process = &daemon.process;
     let who = format!("{} (pid {})", process.name, process.pid);
     let code = match process.state {
         State::Alive => None,
         State::Stuck => Some(code::STUCK),
         State::Stopped | State::Traced => Some(code::STOPPED),
+        // It was started again, and nobody has taken notice of the old one's end.
+        State::Dead if all.has_alive(&process.name) => None,
         State::Dead => Some(code::NO_PROCESS),
     };
     let by = match daemon.by {
         By::Namespace => "in the namespace",
         By::CommandLine => "its command line names the id",
         By::PidFile => "named by its pid file",
+        By::Sibling => "in the snat namespace beside it",
     };
     let clause = if process.state == State::Dead { "is a zombie" } else { process.state.clause() };
     let line = format!("{who} {clause}, up {}; {by}", span(process.age));
@@ -418,11 +524,11 @@ fn records_evidence(report: &mut Report, daemons: &Daemons) {
         let (path, pid) = (recorded.path.display(), recorded.pid);
         match fate {
             Fate::Here(_) => report.fine(format!("{path}: {daemon} is pid {pid}")),
-            Fate::InSibling => {
-                report.fine(format!("{path}: {daemon} is pid {pid}, in the snat namespace"));
-            }
             Fate::Leftover => {
                 report.fine(format!("{path}: older than the boot of this host, not believed"));
+            }
+            Fate::Other if daemons.hidden => {
+                report.note(format!("{path}: whether pid {pid} is its {daemon} may not be seen"));
             }
             Fate::Other => report.note(format!("{path}: pid {pid} is not its {daemon}")),
             Fate::Gone => report.note(format!("{path}: pid {pid} is gone")),
@@ -453,9 +559,15 @@ fn judge_ports(report: &mut Report, facts: &Facts, daemons: &Daemons, role: Role
     }
     match (working(daemons, "haproxy"), &facts.tcp) {
         (Some(haproxy), Some(Ok(ports))) => {
-            match missing_port(facts.records.haproxy_ports.as_ref(), ports, role) {
-                None => open.extend(ports.iter().map(|port| format!("TCP {port}"))),
-                Some(port) => not_listening(report, haproxy, &port),
+            let told = &facts.records.haproxy_ports;
+            match (missing_port(told, ports, role), told) {
+                (None, _) => open.extend(ports.iter().map(|port| format!("TCP {port}"))),
+                (Some(_), Err(trouble)) => {
+                    let (code, text) = super::without_answer(trouble, FILE_REMEDY);
+                    report
+                        .find(code, format!("which port haproxy should open is not known: {text}"));
+                }
+                (Some(port), _) => not_listening(report, haproxy, &port),
             }
         }
         (_, Some(Err(trouble))) => unseen_ports(report, trouble),
@@ -474,14 +586,18 @@ fn unseen_ports(report: &mut Report, trouble: &Trouble) {
 
 /// The port that a haproxy should listen at, if it does not. Where its configuration may not be
 /// read, any port of a metadata proxy will do, and any at all for a load balancer.
-fn missing_port(told: Option<&BTreeSet<u16>>, open: &BTreeSet<u16>, role: Role) -> Option<String> {
+fn missing_port(
+    told: &Result<Option<BTreeSet<u16>>, Trouble>,
+    open: &BTreeSet<u16>,
+    role: Role,
+) -> Option<String> {
     match told {
-        Some(ports) => {
+        Ok(Some(ports)) => {
             let closed = ports.iter().find(|port| !open.contains(port))?;
             Some(format!("TCP {closed}"))
         }
-        None if role == Role::LoadBalancer => open.is_empty().then(|| "any TCP port".to_owned()),
-        None => {
+        _ if role == Role::LoadBalancer => open.is_empty().then(|| "any TCP port".to_owned()),
+        _ => {
             let proxied = METADATA.iter().any(|port| open.contains(port));
             (!proxied).then(|| format!("TCP {} or {}", METADATA[0], METADATA[1]))
         }
@@ -494,7 +610,7 @@ fn not_listening(report: &mut Report, daemon: &Daemon, port: &str) {
     report.find(code::NOT_LISTENING, text);
 }
 
-fn judge_interfaces(report: &mut Report, interfaces: &Interfaces, ha: Option<HaState>) {
+fn judge_interfaces(report: &mut Report, interfaces: &Interfaces, is_backup: bool) {
     let (links, place) = match interfaces {
         Interfaces::Inside(links) => (links, "in the namespace"),
         Interfaces::NearEnds(links) => (links, "the near ends of its veth pairs"),
@@ -509,7 +625,9 @@ fn judge_interfaces(report: &mut Report, interfaces: &Interfaces, ha: Option<HaS
         match device::fault(link, &DEVICE_CODES) {
             None => fine.push(link.name.as_str()),
             // Neutron keeps the gateway of a waiting HA router switched off.
-            Some((code, what)) if *code == *code::ADMIN_DOWN && ha == Some(HaState::Backup) => {
+            Some((code, what))
+                if *code == *code::ADMIN_DOWN && is_backup && link.name.starts_with("qg-") =>
+            {
                 report.fine(format!("{} {what}, as on a backup", link.name));
             }
             Some((code, what)) => report.find(code, format!("{} {what}", link.name)),
@@ -549,9 +667,11 @@ fn when_ok(args: &Args, daemons: &Daemons, facts: &Facts) -> String {
     let name = &args.netns;
     let names: BTreeSet<&str> = daemons.found.iter().map(|d| d.process.name.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let waits = facts.records.ha == Some(HaState::Backup);
-    let backup = if waits { " (backup)" } else { "" };
+    let backup = if facts.is_backup() { " (backup)" } else { "" };
     match (names.as_slice(), &facts.interfaces) {
+        ([beside], _) if is_processless(daemons) => {
+            format!("{beside} serves in the snat namespace beside {name}{backup}")
+        }
         ([], Some(Interfaces::Inside(links) | Interfaces::NearEnds(links))) => {
             format!("{name}{backup} has no daemon, {} up", count(links.len(), "interface"))
         }
@@ -569,7 +689,9 @@ mod tests {
     use crate::host::process::Process;
 
     fn args(role: Role) -> Args {
-        let netns = "qdhcp-1abd0001-0000-4000-8000-000000000001".parse().expect("a name");
+        let prefix = if role == Role::Dhcp { "qdhcp" } else { "net" };
+        let netns = format!("{prefix}-1abd0001-0000-4000-8000-000000000001");
+        let netns = netns.parse().expect("a name");
         Args { role, netns, process: vec![], interfaces: false, state_path: None }
     }
 
@@ -595,9 +717,10 @@ mod tests {
 
     fn facts(found: Vec<Daemon>) -> Facts {
         Facts {
+            meant: None,
             namespace: Ok(Namespace::Live),
             daemons: Ok(Daemons { found, ..Daemons::default() }),
-            records: Records::default(),
+            records: Records::none("1abd0001-0000-4000-8000-000000000001"),
             dhcp: Some(Ok(DhcpPort::V4)),
             tcp: Some(Ok(BTreeSet::from([53, 80]))),
             interfaces: None,
@@ -640,6 +763,27 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_meant_is_a_mistake_not_a_verdict() {
+        let mut dhcp = args(Role::Router);
+        dhcp.netns = "qdhcp-1abd0001".parse().expect("a name");
+        assert_eq!(codes(facts(vec![]), &dhcp), ["usage"]);
+        let mut router = args(Role::Dhcp);
+        router.netns = "qrouter-1abf0001".parse().expect("a name");
+        assert_eq!(codes(facts(vec![]), &router), ["usage"]);
+        let nowhere = |f: &mut Facts| {
+            f.records.missing = Some(Trouble { whom: "/x".into(), why: Why::Absent });
+        };
+        let mut named = args(Role::Dhcp);
+        let serving = || facts(vec![daemon("dnsmasq", 1, State::Alive)]);
+        assert!(codes(serving().with(nowhere), &named).is_empty(), "not everybody has one");
+        named.state_path = Some("/x".into());
+        assert_eq!(codes(serving().with(nowhere), &named), ["usage"]);
+        let mut bare = args(Role::Dhcp);
+        bare.netns = "1abd0001".parse().expect("a name");
+        assert_eq!(bare.meant().map(|name| name.to_string()).as_deref(), Some("qdhcp-1abd0001"));
+    }
+
+    #[test]
     fn each_state_of_a_process_has_its_code() {
         for (state, expected) in [
             (State::Alive, &[][..]),
@@ -653,6 +797,8 @@ mod tests {
         }
         // A live one replaces a zombie, and the daemons beside it are judged as well.
         let live = || daemon("dnsmasq", 2, State::Alive);
+        let zombie = daemon("dnsmasq", 1, State::Dead);
+        assert!(codes(facts(vec![zombie, live()]), &args(Role::Dhcp)).is_empty());
         let stopped = daemon("haproxy", 3, State::Stopped);
         assert_eq!(codes(facts(vec![live(), stopped]), &args(Role::Dhcp)), ["stopped"]);
     }
@@ -676,12 +822,46 @@ mod tests {
         assert_eq!(codes(of(Fate::Gone), &router), ["no-process"]);
         assert_eq!(codes(of(Fate::Other), &router), ["no-process"]);
         assert!(codes(of(Fate::Leftover), &router).is_empty());
-        assert!(codes(of(Fate::InSibling), &router).is_empty());
-        let backup = |f: &mut Facts| f.records.ha = Some(HaState::Backup);
+        let backup = |f: &mut Facts| f.records.ha = Ok(Some(HaState::Backup));
         assert!(codes(of(Fate::Gone).with(backup), &router).is_empty());
         let keepalived = record("keepalived", Fate::Gone);
         let facts = facts(vec![]).with(backup).with(|f| f.daemons().records.push(keepalived));
         assert_eq!(codes(facts, &router), ["no-process"]);
+        // Of a distributed router it lives beside it, and is judged there.
+        for (state, expected) in [(State::Alive, &[][..]), (State::Stopped, &["stopped"])] {
+            let mut beside = daemon("keepalived", 7, state);
+            beside.by = By::Sibling;
+            let facts = super::tests::facts(vec![beside])
+                .with(|f| f.daemons().records.push(record("keepalived", Fate::Here(By::Sibling))));
+            assert_eq!(codes(facts, &router), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_not_ok() {
+        let forbidden = || Trouble { whom: "/var/lib/neutron/x".into(), why: Why::Forbidden };
+        let unread = |f: &mut Facts| f.records.unreadable.push(("haproxy".into(), forbidden()));
+        let router = args(Role::Router);
+        assert_eq!(codes(facts(vec![]).with(unread), &router), ["forbidden"]);
+        let alive = || facts(vec![daemon("haproxy", 1, State::Alive)]);
+        assert!(codes(alive().with(unread), &router).is_empty());
+        let serving = facts(vec![daemon("dnsmasq", 1, State::Alive)]).with(unread);
+        assert!(
+            codes(serving, &args(Role::Dhcp)).is_empty(),
+            "a proxy is no duty of every network"
+        );
+        // A router of which it is not known whether it waits.
+        let unknown = |f: &mut Facts| {
+            f.records.ha = Err(forbidden());
+            f.daemons().records.push(record("haproxy", Fate::Gone));
+        };
+        assert_eq!(codes(facts(vec![]).with(unknown), &router), ["forbidden"]);
+        // A proxy whose port is not known.
+        let private = |f: &mut Facts| {
+            f.records.haproxy_ports = Err(forbidden());
+            f.tcp = Some(Ok(BTreeSet::from([8775])));
+        };
+        assert_eq!(codes(alive().with(private), &router), ["forbidden"]);
     }
 
     #[test]
@@ -717,7 +897,7 @@ mod tests {
         let haproxy = |tcp: &[u16], told: Option<&[u16]>| {
             let (tcp, told) = (Some(Ok(set(tcp))), told.map(set));
             facts(vec![daemon("haproxy", 1, State::Alive)])
-                .with(|f| (f.tcp, f.records.haproxy_ports) = (tcp, told))
+                .with(|f| (f.tcp, f.records.haproxy_ports) = (tcp, Ok(told)))
         };
         let router = args(Role::Router);
         assert!(codes(haproxy(&[9697], None), &router).is_empty());
@@ -737,8 +917,11 @@ mod tests {
         assert_eq!(codes(down, &router), ["link-down"]);
         let off = || of(Interfaces::Inside(vec![link(false, false)]));
         assert_eq!(codes(off(), &router), ["admin-down"]);
-        let backup = |f: &mut Facts| f.records.ha = Some(HaState::Backup);
-        assert!(codes(off().with(backup), &router).is_empty());
+        let backup = |f: &mut Facts| f.records.ha = Ok(Some(HaState::Backup));
+        assert_eq!(codes(off().with(backup), &router), ["admin-down"], "keepalived needs its own");
+        let gateway = Link { name: "qg-1".into(), ..link(false, false) };
+        let off = of(Interfaces::Inside(vec![gateway])).with(backup);
+        assert!(codes(off, &router).is_empty());
         let unseen = Trouble { whom: "the namespace".into(), why: Why::Forbidden };
         assert_eq!(codes(of(Interfaces::Unseen(unseen)), &router), ["forbidden"]);
     }

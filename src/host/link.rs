@@ -9,6 +9,7 @@ use crate::host::trouble::{Trouble, Why};
 use socket2::{Domain, Type};
 use std::fmt;
 use std::io;
+use std::num::NonZeroU16;
 use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
@@ -95,6 +96,8 @@ pub struct Link {
     pub partner: Option<u32>,
     /// Where the partner is, if not in the same namespace: the kernel's number for that one.
     pub partner_netns: Option<i32>,
+    /// Its VLAN, where it is a VLAN device (of another than 0, which is a priority only).
+    pub vlan: Option<NonZeroU16>,
     /// What it is as a bridge.
     pub bridge: Option<Bridge>,
     /// What it is as a port of a bridge.
@@ -377,11 +380,22 @@ fn parse(message: &[u8]) -> Result<Link, String> {
     Ok(link)
 }
 
+/// `IFLA_VLAN_ID` of `linux/if_link.h`.
+const VLAN_ID: u16 = 1;
+
+fn vlan_id(value: &[u8]) -> Option<NonZeroU16> {
+    NonZeroU16::new(u16::from_ne_bytes(value.get(..2)?.try_into().ok()?))
+}
+
 /// What the kind of a device, and of the device it is enslaved to, tell of it.
 fn linkinfo(link: &mut Link, info: &[u8]) {
     link.kind = netlink::find(info, libc::IFLA_INFO_KIND, string);
     if link.kind.as_deref() == Some("bridge") {
         link.bridge = netlink::find(info, libc::IFLA_INFO_DATA, bridge);
+    }
+    if link.kind.as_deref() == Some("vlan") {
+        let read = |data: &[u8]| netlink::find(data, VLAN_ID, vlan_id).flatten();
+        link.vlan = netlink::find(info, libc::IFLA_INFO_DATA, read).flatten();
     }
     link.master_kind = netlink::find(info, libc::IFLA_INFO_SLAVE_KIND, string);
     if link.master_kind.as_deref() == Some("bridge") {

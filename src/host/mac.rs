@@ -23,6 +23,13 @@ impl Mac {
     }
 }
 
+impl Mac {
+    /// Whether it is the address of a tap whose guest has one of Neutron's (`base_mac`, fa:16:3e).
+    pub const fn is_neutron_tap(self) -> bool {
+        matches!(self.0, [0xfe, 0x16, 0x3e, ..])
+    }
+}
+
 impl FromStr for Mac {
     type Err = String;
 

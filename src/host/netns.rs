@@ -164,10 +164,12 @@ impl Netns {
     /// We may not enter, or what was done failed.
     pub(super) fn visit<T>(&self, errand: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let home = File::open("/proc/thread-self/ns/net")?;
+        // Who may not enter home, which may belong to another user namespace, must not leave it: what
+        // is read elsewhere would be told as ours.
+        setns(&home, CloneFlags::CLONE_NEWNET)?;
         setns(&self.file, CloneFlags::CLONE_NEWNET)?;
         let done = errand();
-        // Whoever may leave home may enter it; and what is read elsewhere must not be told as ours.
-        setns(&home, CloneFlags::CLONE_NEWNET).expect("the way home, with the same capability");
+        setns(&home, CloneFlags::CLONE_NEWNET).expect("the way home, which was open a moment ago");
         done
     }
 }

@@ -13,18 +13,20 @@ use std::time::{Duration, SystemTime};
 pub const STATE: &str = "/var/lib/neutron";
 
 /// What is kept about a network, router or load balancer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records {
     /// Its id.
     pub id: String,
     /// What pid files say, by daemon.
     pub pids: Vec<(String, Recorded)>,
-    /// Pid files that may not be read, or hold no number.
-    pub unreadable: Vec<Trouble>,
-    /// What this node is to it; `None` where it is no HA router.
-    pub ha: Option<HaState>,
-    /// The TCP ports that its haproxy was told to bind; `None` where no configuration can be read.
-    pub haproxy_ports: Option<BTreeSet<u16>>,
+    /// Why there is no state directory to be read, if there is none.
+    pub missing: Option<Trouble>,
+    /// Pid files that may not be read, or hold no number, by daemon.
+    pub unreadable: Vec<(String, Trouble)>,
+    /// What this node is to it; none where it is no HA router.
+    pub ha: Result<Option<HaState>, Trouble>,
+    /// The TCP ports that its haproxy was told to bind; none where it has no configuration.
+    pub haproxy_ports: Result<Option<BTreeSet<u16>>, Trouble>,
 }
 
 /// A pid file.
@@ -48,9 +50,24 @@ pub enum HaState {
 }
 
 impl Records {
+    /// Nothing is kept about an id.
+    pub fn none(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            pids: Vec::new(),
+            missing: None,
+            unreadable: Vec::new(),
+            ha: Ok(None),
+            haproxy_ports: Ok(None),
+        }
+    }
+
     /// Reads what is kept in a state directory about an id and these daemons.
     pub fn read(state: &Path, id: &str, daemons: &[&str]) -> Self {
-        let mut records = Self { id: id.to_owned(), ..Self::default() };
+        let mut records = Self::none(id);
+        if let Err(e) = std::fs::read_dir(state) {
+            records.missing = Some(Trouble::of(state.display().to_string(), &e));
+        }
         for daemon in daemons {
             for place in pid_files(daemon, id) {
                 match read_pids(&state.join(place)) {
@@ -58,7 +75,7 @@ impl Records {
                         let named = pids.into_iter().map(|pid| ((*daemon).to_owned(), pid));
                         records.pids.extend(named);
                     }
-                    Err(trouble) => records.unreadable.push(trouble),
+                    Err(trouble) => records.unreadable.push(((*daemon).to_owned(), trouble)),
                 }
             }
         }
@@ -85,25 +102,38 @@ fn pid_files(daemon: &str, id: &str) -> Vec<String> {
     }
 }
 
-fn ha_state(file: &Path) -> Option<HaState> {
-    match procfs::text(file).ok()?.trim() {
+fn ha_state(file: &Path) -> Result<Option<HaState>, Trouble> {
+    let text = text_if_there(file)?;
+    Ok(text.and_then(|text| match text.trim() {
         // `master` before Wallaby.
         "primary" | "master" => Some(HaState::Primary),
         "backup" | "standby" => Some(HaState::Backup),
         _ => None,
+    }))
+}
+
+/// The text of a file; none where there is no such file.
+fn text_if_there(file: &Path) -> Result<Option<String>, Trouble> {
+    match procfs::text(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Trouble::of(file.display().to_string(), &e)),
     }
 }
 
 /// Metadata proxies of the DHCP and L3 agents, those of OVN, and load balancers.
-fn haproxy_ports(state: &Path, id: &str) -> Option<BTreeSet<u16>> {
+fn haproxy_ports(state: &Path, id: &str) -> Result<Option<BTreeSet<u16>>, Trouble> {
     let places = [
         format!("ns-metadata-proxy/{id}.conf"),
         format!("ovn-metadata-proxy/{id}.conf"),
         format!("lbaas/v2/{id}/haproxy.conf"),
     ];
-    let text = places.iter().find_map(|place| procfs::text(state.join(place)).ok())?;
-    let ports = bound_ports(&text);
-    (!ports.is_empty()).then_some(ports)
+    for place in places {
+        if let Some(text) = text_if_there(&state.join(place))? {
+            return Ok(Some(bound_ports(&text)).filter(|ports| !ports.is_empty()));
+        }
+    }
+    Ok(None)
 }
 
 /// The ports of `bind ADDRESS:PORT[ OPTION...]`.
@@ -118,11 +148,7 @@ fn bound_ports(configuration: &str) -> BTreeSet<u16> {
 /// A haproxy of several processes writes a line for each.
 fn read_pids(path: &Path) -> Result<Vec<Recorded>, Trouble> {
     let trouble = |why| Trouble { whom: path.display().to_string(), why };
-    let text = match procfs::text(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(trouble(Why::of(&e))),
-    };
+    let Some(text) = text_if_there(path)? else { return Ok(Vec::new()) };
     let pids: Option<Vec<i32>> =
         text.split_whitespace().map(|word| word.parse().ok().filter(|pid| *pid > 0)).collect();
     let pids = pids.filter(|pids| !pids.is_empty());
@@ -192,7 +218,7 @@ mod tests {
     #[test]
     fn the_state_of_an_ha_router_is_known_by_old_and_new_words() {
         let state = State::new("ha");
-        assert_eq!(state.records().ha, None);
+        assert_eq!(state.records().ha, Ok(None));
         for (word, expected) in [
             ("primary", Some(HaState::Primary)),
             ("master\n", Some(HaState::Primary)),
@@ -200,7 +226,7 @@ mod tests {
             ("unknown", None),
         ] {
             fs::write(state.0.join("ha_confs/net/state"), word).expect("a state file");
-            assert_eq!(state.records().ha, expected, "{word}");
+            assert_eq!(state.records().ha, Ok(expected), "{word}");
         }
     }
 

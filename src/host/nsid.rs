@@ -36,6 +36,19 @@ impl Route {
 const NETNSA_PID: u16 = 2;
 pub(super) const NETNSA_FD: u16 = 3;
 
+/// Where a process is, as seen from wanted namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In the one at this place.
+    At(usize),
+    /// In none of them.
+    Elsewhere,
+    /// That may not be seen, and no number tells it.
+    Unknown,
+    /// In none at all: a zombie, or it ended.
+    Nowhere,
+}
+
 /// A search for processes by their network namespace.
 #[derive(Default)]
 pub struct Search {
@@ -56,16 +69,34 @@ impl Search {
         search
     }
 
-    /// Which of the namespaces a process is in.
-    pub fn place_of(&self, pid: i32) -> Option<usize> {
+    /// Which of the namespaces a process is in, if any.
+    pub fn whereabouts(&self, pid: i32) -> Whereabouts {
         match process::netns_of(pid) {
-            Ok(id) => self.ids.get(&id).copied(),
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && !self.numbers.is_empty() => {
-                let number = self.route.as_ref()?.number_of_process(pid).ok()??;
-                self.numbers.get(&number).copied()
+            Ok(id) => self.ids.get(&id).map_or(Whereabouts::Elsewhere, |at| Whereabouts::At(*at)),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => self.by_number(pid),
+            Err(_) => Whereabouts::Nowhere,
+        }
+    }
+
+    fn by_number(&self, pid: i32) -> Whereabouts {
+        let number = self.route.as_ref().map(|route| route.number_of_process(pid));
+        // One that has a number, or all that are wanted have one: then numbers tell.
+        let all_numbered = self.numbers.len() == self.ids.len();
+        match number {
+            Some(Ok(Some(number))) => {
+                let at = self.numbers.get(&number);
+                at.map_or(Whereabouts::Elsewhere, |at| Whereabouts::At(*at))
             }
-            // It ended, or nothing can be said.
-            Err(_) => None,
+            Some(Ok(None)) if all_numbered => Whereabouts::Elsewhere,
+            _ => Whereabouts::Unknown,
+        }
+    }
+
+    /// Which of the namespaces a process is in, where that is certain.
+    pub fn place_of(&self, pid: i32) -> Option<usize> {
+        match self.whereabouts(pid) {
+            Whereabouts::At(place) => Some(place),
+            _ => None,
         }
     }
 

@@ -23,6 +23,14 @@ impl Route {
     /// # Errors
     /// The kernel did not answer as it should.
     pub fn addresses(&self) -> Result<HashSet<IpAddr>, Trouble> {
+        Ok(self.addressed()?.into_iter().map(|(_, address)| address).collect())
+    }
+
+    /// All addresses of this namespace's devices, with the number of the device.
+    ///
+    /// # Errors
+    /// The kernel did not answer as it should.
+    pub fn addressed(&self) -> Result<Vec<(u32, IpAddr)>, Trouble> {
         let question = Question::new(libc::RTM_GETADDR, &[0; IFADDRMSG]);
         let dump = self.dump(&question, |message| {
             let (mut address, mut local) = (None, None);
@@ -32,10 +40,11 @@ impl Route {
                 libc::IFA_LOCAL => local = ip(value),
                 _ => {}
             })?;
-            Ok(local.or(address))
+            let device = message.get(4..).and_then(number).unwrap_or(0);
+            Ok(local.or(address).map(|address| (device, address)))
         });
         let dump = dump.map_err(|e| Trouble::of("the kernel (RTM_GETADDR)", &e))?;
-        Ok(dump.items.into_iter().collect())
+        Ok(dump.items)
     }
 
     /// The way to an address; `None` where no route leads there.
@@ -109,6 +118,7 @@ mod tests {
         let route = Route::here().expect("a socket");
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         assert!(route.addresses().expect("a dump").contains(&loopback));
+        assert!(route.addressed().expect("a dump").contains(&(1, loopback)));
         let way = route.way_to(loopback, Some(loopback)).expect("an answer");
         assert_eq!(way, Some(Way { device: 1, gateway: None }));
     }

@@ -5,7 +5,7 @@ use crate::host::link::Link;
 use crate::host::netlink::Route;
 use crate::host::netns::{Netns, NetnsId};
 use crate::host::neutron::{Recorded, Records};
-use crate::host::nsid::Search;
+use crate::host::nsid::{Search, Whereabouts};
 use crate::host::process::{self, Depth, Process, State};
 use crate::host::{Host, Trouble};
 use nix::poll::{PollTimeout, poll};
@@ -19,6 +19,8 @@ pub struct Wanted<'w> {
     pub names: &'w [&'w str],
     /// Of each group one must be alive; where pid files name one for all, nothing else is searched.
     pub required: &'w [&'w [&'w str]],
+    /// Those that are likely there: searched for where pid files do not name them.
+    pub likely: &'w [&'w str],
     /// What Neutron keeps of them.
     pub records: &'w Records,
     /// Another namespace where a recorded process may live.
@@ -54,6 +56,8 @@ pub enum By {
     CommandLine,
     /// A pid file names it; a zombie lives nowhere and has no command line.
     PidFile,
+    /// A pid file names it, and it lives in the other namespace.
+    Sibling,
 }
 
 /// A pid in a pid file.
@@ -72,8 +76,6 @@ pub struct Record {
 pub enum Fate {
     /// The daemon.
     Here(By),
-    /// The daemon, in the other namespace.
-    InSibling,
     /// Another process, as far as can be seen.
     Other,
     /// Nothing.
@@ -140,7 +142,7 @@ impl Host {
         (self.announce)("the devices of the namespace");
         let route = Route::inside(netns).map_err(|e| Trouble::of("the namespace", &e))?;
         let links = route.links()?.items;
-        Ok(links.into_iter().filter(|link| !link.loopback).collect())
+        Ok(links.into_iter().filter(|link| !link.loopback && !is_fallback(link)).collect())
     }
 
     /// The devices of our namespace whose partners are in another one: a veth pair has a carrier
@@ -172,7 +174,6 @@ struct Places<'p> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Here(By),
-    InSibling,
     Elsewhere,
     /// It is a zombie, or ended just now.
     Nowhere,
@@ -189,7 +190,7 @@ impl<'p> Places<'p> {
     fn of(&mut self, pid: i32) -> Place {
         match process::netns_of(pid) {
             Ok(id) if id == self.home => Place::Here(By::Namespace),
-            Ok(id) if self.wanted.sibling.is_some_and(|s| s.id == id) => Place::InSibling,
+            Ok(id) if self.wanted.sibling.is_some_and(|s| s.id == id) => Place::Here(By::Sibling),
             Ok(_) => Place::Elsewhere,
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => self.of_denied(pid),
             Err(_) => Place::Nowhere,
@@ -200,11 +201,14 @@ impl<'p> Places<'p> {
         self.denied = true;
         let namespaces = &self.namespaces;
         let numbers = self.numbers.get_or_insert_with(|| Search::new(namespaces.iter().copied()));
-        match numbers.place_of(pid) {
-            Some(0) => Place::Here(By::Namespace),
-            Some(_) => Place::InSibling,
-            None if names_id(pid, self.wanted) => Place::Here(By::CommandLine),
-            None => Place::Elsewhere,
+        match numbers.whereabouts(pid) {
+            Whereabouts::At(0) => Place::Here(By::Namespace),
+            Whereabouts::At(_) => Place::Here(By::Sibling),
+            Whereabouts::Unknown if names_id(pid, &self.wanted.records.id) => {
+                Place::Here(By::CommandLine)
+            }
+            Whereabouts::Nowhere => Place::Nowhere,
+            Whereabouts::Unknown | Whereabouts::Elsewhere => Place::Elsewhere,
         }
     }
 
@@ -220,7 +224,7 @@ impl<'p> Places<'p> {
                 Ok(_) => {}
             }
             if process::name_of(pid).is_ok_and(|name| self.wanted.has(&name))
-                && let Place::Here(by) = self.of(pid)
+                && let Place::Here(by @ (By::Namespace | By::CommandLine)) = self.of(pid)
             {
                 found.push((pid, by));
             }
@@ -235,15 +239,26 @@ impl<'p> Places<'p> {
         match process::name_of(recorded.pid) {
             Ok(process_name) if is_called(&process_name, name) => {}
             Ok(_) => return Fate::Other,
-            Err(_) => return Fate::Gone,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && process::shows_all() => {
+                return Fate::Gone;
+            }
+            Err(_) => return Fate::Other,
         }
         match self.of(recorded.pid) {
             Place::Here(by) => Fate::Here(by),
-            Place::InSibling => Fate::InSibling,
             Place::Elsewhere => Fate::Other,
             Place::Nowhere => Fate::Here(By::PidFile),
         }
     }
+}
+
+/// The devices that the kernel puts into every namespace once it has a kind of tunnel
+/// (`net.core.fb_tunnels_only_for_init_net`); nobody switches them on.
+fn is_fallback(link: &Link) -> bool {
+    const NAMES: &[&str] = &[
+        "gre0", "gretap0", "erspan0", "tunl0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0",
+    ];
+    !link.admin_up && NAMES.contains(&link.name.as_str())
 }
 
 impl Wanted<'_> {
@@ -253,15 +268,15 @@ impl Wanted<'_> {
 }
 
 /// The kernel cuts names of processes at 15 bytes.
-fn is_called(process_name: &str, daemon: &str) -> bool {
+pub(super) fn is_called(process_name: &str, daemon: &str) -> bool {
     const LONGEST: usize = 15;
     process_name == daemon.get(..LONGEST).unwrap_or(daemon)
 }
 
-fn names_id(pid: i32, wanted: &Wanted) -> bool {
+/// Whether the command line of a process names an id.
+pub(super) fn names_id(pid: i32, id: &str) -> bool {
     /// A short one would be found in any command line.
     const TELLING: usize = 8;
-    let id = &wanted.records.id;
     id.len() >= TELLING && process::command_line(pid).is_ok_and(|line| line.contains(id))
 }
 
@@ -306,8 +321,8 @@ impl Daemons {
     fn suffice(&self, wanted: &Wanted) -> bool {
         let one_of = |group: &&[&str]| group.iter().any(|name| self.has_alive(name));
         let recorded = self.records.iter().filter(|record| record.fate != Fate::Leftover);
-        let all_live =
-            recorded.clone().all(|r| r.fate == Fate::InSibling || self.has_alive(&r.daemon));
+        let all_live = recorded.clone().all(|r| self.has_alive(&r.daemon));
+        let all_live = all_live && wanted.likely.iter().all(|name| self.has_alive(name));
         !self.found.is_empty() && all_live && wanted.required.iter().all(one_of)
     }
 }

@@ -7,8 +7,9 @@ use crate::host::neighbour::{Neighbour, State, parse_arp};
 use crate::host::netlink::Route;
 use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::neutron::Records;
-use crate::host::nsid::Search;
+use crate::host::nsid::{Search, Whereabouts};
 use crate::host::process;
+use crate::host::service;
 use crate::host::trouble::{Trouble, Why};
 use nix::poll::{PollTimeout, poll};
 use std::collections::BTreeSet;
@@ -210,10 +211,16 @@ impl Window {
             return;
         }
         let records = Records::read(state, id, daemons(prefix, id));
-        let recorded = records.pids.iter().map(|(_, recorded)| recorded);
-        let living = recorded.filter(|recorded| !recorded.before_boot).map(|recorded| recorded.pid);
-        let named = |pid: &i32| process::command_line(*pid).is_ok_and(|line| line.contains(id));
-        let seen = living.filter(named).find_map(|pid| look_through(pid, || named(&pid)));
+        let search = Search::new(&self.netns);
+        let is_its = |daemon: &str, pid: i32| {
+            search.whereabouts(pid) == Whereabouts::Unknown
+                && process::name_of(pid).is_ok_and(|name| service::is_called(&name, daemon))
+                && service::names_id(pid, id)
+        };
+        let living = records.pids.iter().filter(|(_, recorded)| !recorded.before_boot);
+        let seen = living
+            .filter(|(daemon, recorded)| is_its(daemon, recorded.pid))
+            .find_map(|(daemon, r)| look_through(r.pid, || is_its(daemon, r.pid)));
         if let Some(view) = seen {
             self.sight = Sight::Seen(view);
         }

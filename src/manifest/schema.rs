@@ -18,8 +18,15 @@ pub struct Entry {
     pub sentence: String,
     /// What to do when it is red.
     pub red: String,
+    /// What its help says below the options, where names need a table. Lines.
+    #[serde(default)]
+    pub details: String,
     /// The metric meant by a limit that names none.
     pub main_metric: Option<String>,
+    /// The label that tells this object's metrics from those of other objects of the check, where its
+    /// metrics have none of their own that does.
+    #[serde(default)]
+    pub object_label: Option<String>,
     /// Whether the check compares with what it saw in its previous run even if no rate is asked.
     #[serde(default)]
     pub remembers: bool,
@@ -36,6 +43,9 @@ pub struct Entry {
     pub sockets_in: Vec<String>,
     /// What of Calipso's model it watches, and how its configuration is made.
     pub calipso: Calipso,
+    /// The same where another command line of it watches other objects.
+    #[serde(default)]
+    pub calipso_also: Vec<Calipso>,
     /// How often it runs, and who is told.
     pub schedule: Schedule,
     /// What it must be allowed to do.

@@ -53,7 +53,7 @@ pub struct Common {
     /// Read twice, this far apart, and emit rates
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub sample: Option<Duration>,
-    /// Show finding codes
+    /// Show finding codes, and what to do
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -107,7 +107,7 @@ fn with_letters_left(own: &Command) -> Vec<Arg> {
 
 /// What `--help` says below the options: codes, metrics and facts by name.
 fn after_help(spec: &Spec) -> String {
-    let mut text = format!("{RANGE_RULE}\n");
+    let mut text = format!("{}{RANGE_RULE}\n", spec.details);
     for status in [Status::Critical, Status::Warning, Status::Unknown, Status::Ok] {
         let all = spec.codes.iter().chain(code::COMMON);
         let names: Vec<_> = all.filter(|c| c.status == status).map(|c| c.name).collect();

@@ -14,8 +14,12 @@ pub struct Spec {
     pub sentence: &'static str,
     /// What to do when it is red.
     pub red: &'static str,
+    /// What `--help` says below the options, where names need a table; may be empty.
+    pub details: &'static str,
     /// The metric meant by a limit that names none.
     pub main_metric: Option<&'static str>,
+    /// The label that tells its object's metrics from those of other objects.
+    pub object_label: Option<&'static str>,
     /// Whether it reads what its previous run remembered, rates or not.
     pub remembers: bool,
     /// Capabilities it may keep, as `setcap` writes them.

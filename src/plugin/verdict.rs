@@ -126,7 +126,12 @@ impl Verdict {
         let Report { object, when_ok, mut findings, evidence, metrics, facts, .. } = report;
         let broken = findings.iter().any(|f| f.status == Status::Critical);
         let metrics: Vec<Measured> = metrics.into_iter().map(|m| measured(m, rules)).collect();
-        findings.extend(metrics.iter().filter_map(passed_limit));
+        // A sentence without its object is not complete by itself.
+        let whole = || Some(object.clone()).filter(|object| !object.is_empty());
+        findings.extend(metrics.iter().filter_map(|m| {
+            let passed = passed_limit(m)?;
+            Some(Finding { object: passed.object.or_else(whole), ..passed })
+        }));
         for expectation in &rules.expect {
             let told: Vec<_> = facts.iter().filter(|f| f.name == expectation.fact).collect();
             let wrong = told.iter().filter(|f| !expectation.values.contains(&f.value));
@@ -134,7 +139,7 @@ impl Verdict {
                 code: &code::UNEXPECTED,
                 status: code::UNEXPECTED.status,
                 text: format!("{} is {}, not {}", f.name, f.value, expectation.values.join(" or ")),
-                object: f.object.clone(),
+                object: f.object.clone().or_else(whole),
             }));
             if told.is_empty() && !broken {
                 findings.push(no_value(&expectation.fact));
@@ -185,6 +190,16 @@ impl Verdict {
             ..Rules::default()
         };
         Self::of(spec, report, &only)
+    }
+
+    /// What tells a metric from those of other objects, of this run and of others.
+    pub fn labels<'v>(
+        &'v self,
+        metric: &'v Metric,
+    ) -> impl Iterator<Item = (&'static str, &'v str)> {
+        let object = self.spec.object_label.map(|key| (key, self.object.as_str()));
+        let own = metric.spec.label.zip(metric.label.as_deref());
+        object.into_iter().chain(own)
     }
 
     /// The first line, complete by itself: at most 255 bytes of ASCII.
@@ -336,7 +351,7 @@ mod tests {
         let mut report = Report::about("tap1");
         report.fact("tag", None, "7");
         let verdict = Verdict::of(&SPEC, report, &rules(&[], &["tag=1,2"], &[]));
-        assert_eq!(verdict.first_line(), "CheckOvsPort CRITICAL: tag is 7, not 1 or 2");
+        assert_eq!(verdict.first_line(), "CheckOvsPort CRITICAL: tap1: tag is 7, not 1 or 2");
         let blind = Verdict::of(&SPEC, Report::default(), &rules(&[], &["tag=1"], &[]));
         assert_eq!(blind.status, Status::Unknown);
     }

@@ -17,6 +17,9 @@ use std::time::Duration;
 /// then, and one that does not still ends within 100 ms.
 pub const GRACE: Duration = Duration::from_millis(70);
 
+/// How long after the deadline a process that could not be ended otherwise is killed.
+pub const LAST: Duration = Duration::from_secs(1);
+
 /// What is printed and what is exited with if the deadline strikes.
 pub struct LastWords {
     /// The whole output.
@@ -46,9 +49,16 @@ pub fn arm(limit: Duration, compose: Compose) -> nix::Result<()> {
     }
     // The caller's signal mask is inherited; a blocked SIGALRM would be no watchdog.
     SigSet::from(Signal::SIGALRM).thread_unblock()?;
-    let notify = SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 };
+    set_timer(Signal::SIGALRM, limit + GRACE)?;
+    // What sleeps in the kernel where only its death can wake it, in a dead file system for example,
+    // hears no handler. To end by this signal is bad, and to stay for ever worse.
+    set_timer(Signal::SIGKILL, limit + LAST)
+}
+
+fn set_timer(signal: Signal, after: Duration) -> nix::Result<()> {
+    let notify = SigevNotify::SigevSignal { signal, si_value: 0 };
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
-    timer.set(Expiration::OneShot((limit + GRACE).into()), TimerSetTimeFlags::empty())?;
+    timer.set(Expiration::OneShot(after.into()), TimerSetTimeFlags::empty())?;
     // Dropping it would delete it.
     std::mem::forget(timer);
     Ok(())

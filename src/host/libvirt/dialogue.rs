@@ -1,9 +1,10 @@
 //! The conversation about one domain: log in, open, look the domain up, ask its state and its
 //! figures, close. Procedures and their arguments: libvirt's `remote_protocol.x`.
 
+use crate::host::libvirt::description::{self, Vnic};
 use crate::host::libvirt::state::State;
 use crate::host::libvirt::xdr::{Frames, Reader, Reply, Writer};
-use crate::host::libvirt::{Answer, Domain, Figures, Refusal, Uuid, Wanted};
+use crate::host::libvirt::{About, Answer, Domain, Figures, Refusal, Uuid, Wanted};
 use crate::host::talk::{Dialogue, Heard};
 use std::cell::Cell;
 use std::time::Duration;
@@ -19,6 +20,7 @@ enum Step {
     ByName = 23,
     State = 212,
     Figures = 16,
+    Description = 14,
     Close = 2,
 }
 
@@ -38,6 +40,7 @@ const ABOUT_RIGHTS: [i32; 5] = [29, 45, 79, 88, 94];
 pub(super) struct Conversation<'c> {
     uri: String,
     wanted: Wanted,
+    about: About,
     frames: Frames,
     /// Calls without a reply, by serial number.
     unanswered: Vec<(u32, Step)>,
@@ -45,9 +48,10 @@ pub(super) struct Conversation<'c> {
     /// The domain as it was looked up, to name it in further calls.
     found: Option<Found>,
     state: Option<(State, i32)>,
-    /// Raised as soon as the state is known: what is still to come is of less weight.
+    /// Raised as soon as all that counts is known: what is still to come is of less weight.
     told: &'c Cell<bool>,
     figures: Option<Figures>,
+    vnics: Option<Vec<Vnic>>,
     /// Why there is no state.
     end: Option<Answer>,
 }
@@ -60,10 +64,11 @@ struct Found {
 }
 
 impl<'c> Conversation<'c> {
-    pub(super) fn new(uri: &str, wanted: &Wanted, told: &'c Cell<bool>) -> Self {
+    pub(super) fn new(uri: &str, wanted: &Wanted, about: About, told: &'c Cell<bool>) -> Self {
         Self {
             uri: uri.to_owned(),
             wanted: wanted.clone(),
+            about,
             frames: Frames::default(),
             // The opening.
             unanswered: vec![(0, Step::AuthList)],
@@ -72,6 +77,7 @@ impl<'c> Conversation<'c> {
             state: None,
             told,
             figures: None,
+            vnics: None,
             end: None,
         }
     }
@@ -85,7 +91,11 @@ impl<'c> Conversation<'c> {
         let (state, reason) = self.state?;
         let reason = state.reason(reason);
         let id = u32::try_from(id).ok();
-        Some(Answer::Domain(Domain { name, uuid, id, state, reason, figures: self.figures }))
+        let (figures, vnics) = (self.figures, self.vnics);
+        if self.about == About::Vnics && vnics.is_none() {
+            return None;
+        }
+        Some(Answer::Domain(Domain { name, uuid, id, state, reason, figures, vnics }))
     }
 
     fn call(&mut self, step: Step, arguments: Writer) -> Vec<u8> {
@@ -121,7 +131,11 @@ impl<'c> Conversation<'c> {
             Step::State => {
                 let state = body.number().map(State::of).zip(body.number()).ok_or_else(short)?;
                 self.state = Some(state);
-                self.told.set(true);
+                Ok(self.close_if_done())
+            }
+            Step::Description => {
+                let text = body.string().ok_or_else(short)?;
+                self.vnics = Some(description::vnics(&text)?);
                 Ok(self.close_if_done())
             }
             Step::Figures => {
@@ -162,7 +176,7 @@ impl<'c> Conversation<'c> {
         self.call(Step::ByName, name)
     }
 
-    /// Both questions at once; the daemon may answer them in any order.
+    /// All questions at once; the daemon may answer them in any order.
     fn look_at(&mut self, found: Found) -> Vec<u8> {
         const NO_FLAGS: u32 = 0;
         let domain = || {
@@ -170,14 +184,21 @@ impl<'c> Conversation<'c> {
             named.word(found.id.cast_unsigned())
         };
         let (state, figures) = (domain().word(NO_FLAGS), domain());
+        let described = self.about == About::Vnics;
+        let description = described.then(|| domain().word(NO_FLAGS));
         let mut calls = self.call(Step::State, state);
         calls.extend(self.call(Step::Figures, figures));
+        if let Some(description) = description {
+            calls.extend(self.call(Step::Description, description));
+        }
         self.found = Some(found);
         calls
     }
 
     /// A client that just hangs up leaves an error in libvirt's log.
     fn close_if_done(&mut self) -> Vec<u8> {
+        let described = self.about == About::State || self.vnics.is_some();
+        self.told.set(self.state.is_some() && described);
         if self.unanswered.is_empty() {
             self.call(Step::Close, Writer::default())
         } else {
@@ -190,7 +211,9 @@ impl<'c> Conversation<'c> {
         match step {
             // What has no UUID like that may have a name like that: so do virsh and others.
             Step::ByUuid if number == NO_DOMAIN => return Ok(self.by_name()),
-            Step::ByName | Step::State if number == NO_DOMAIN => self.end = Some(Answer::Absent),
+            Step::ByName | Step::State | Step::Description if number == NO_DOMAIN => {
+                self.end = Some(Answer::Absent)
+            }
             // Not all drivers have figures.
             Step::Figures | Step::Close => {}
             _ => {
@@ -267,7 +290,7 @@ mod tests {
     fn heard(wanted: &str, bytes: &[u8]) -> (Heard, Option<Answer>) {
         let told = Cell::new(false);
         let wanted = wanted.parse().expect("a domain");
-        let mut conversation = Conversation::new("qemu:///system", &wanted, &told);
+        let mut conversation = Conversation::new("qemu:///system", &wanted, About::State, &told);
         let heard = conversation.hear(bytes);
         assert_eq!(told.get(), conversation.state.is_some());
         (heard, conversation.answer())
@@ -297,7 +320,7 @@ mod tests {
             .collect();
         let told = Cell::new(false);
         let wanted = "vm-running".parse().expect("a domain");
-        let mut ours = Conversation::new("test:///run/node.xml", &wanted, &told);
+        let mut ours = Conversation::new("test:///run/node.xml", &wanted, About::State, &told);
         let uuid = "11111111-abcd-4000-8000-000000000001".parse().expect("a UUID");
         let mut calls = vec![ours.opening(), ours.open_driver(), ours.look_up()];
         let mut both = ours.look_at(Found { name: "vm-running".into(), uuid, id: 1 });

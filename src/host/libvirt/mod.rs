@@ -1,6 +1,7 @@
 //! libvirt's daemons, asked over their read-only socket in libvirt's own words: no library, no
 //! `virsh`, and nothing that could change a domain.
 
+pub mod description;
 mod dialogue;
 pub mod state;
 pub mod uri;
@@ -11,6 +12,7 @@ use crate::host::pidfile::{self, Holder};
 use crate::host::process::{self, Depth, Process};
 use crate::host::talk::{Outcome, Remote, Talk, converse};
 use crate::host::{Host, Trouble, Why};
+use description::Vnic;
 use dialogue::Conversation;
 use state::{Reason, State};
 use std::cell::Cell;
@@ -85,6 +87,8 @@ pub struct Domain {
     pub reason: Reason,
     /// Its figures, where the driver has them and told in time.
     pub figures: Option<Figures>,
+    /// Its vNICs, where they were asked for.
+    pub vnics: Option<Vec<Vnic>>,
 }
 
 /// Figures of a domain.
@@ -107,6 +111,14 @@ pub struct Refusal {
     pub about_rights: bool,
 }
 
+/// What is asked about a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    State,
+    /// State and vNICs.
+    Vnics,
+}
+
 /// How long the daemon may stay silent before its process is looked at.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -114,10 +126,19 @@ impl Host {
     /// Asks libvirt about a domain, and looks for the process that is the domain. The first socket
     /// where somebody listens is asked.
     pub fn domain(&self, place: &Place, wanted: &Wanted) -> Asked {
+        self.ask_about(place, wanted, About::State)
+    }
+
+    /// As [`Self::domain`], and asks for its vNICs too.
+    pub fn domain_with_vnics(&self, place: &Place, wanted: &Wanted) -> Asked {
+        self.ask_about(place, wanted, About::Vnics)
+    }
+
+    fn ask_about(&self, place: &Place, wanted: &Wanted, about: About) -> Asked {
         let sockets = place.socket.clone().map_or_else(|| place.uri.sockets(), |own| vec![own]);
         let mut nobody: Option<Asked> = None;
         for socket in &sockets {
-            let asked = self.ask_libvirt(socket, place, wanted);
+            let asked = self.ask_libvirt(socket, place, wanted, about);
             match (&asked.answer, &nobody) {
                 // A socket that was left behind tells more than one that is not there.
                 (Err(Trouble { why: Why::Absent, .. }), Some(_)) => {}
@@ -128,9 +149,9 @@ impl Host {
         nobody.expect("there is a socket to try")
     }
 
-    fn ask_libvirt(&self, socket: &Path, place: &Place, wanted: &Wanted) -> Asked {
+    fn ask_libvirt(&self, socket: &Path, place: &Place, wanted: &Wanted, about: About) -> Asked {
         let told = Cell::new(false);
-        let mut conversation = Conversation::new(&place.uri.name, wanted, &told);
+        let mut conversation = Conversation::new(&place.uri.name, wanted, about, &told);
         let talk = Talk::new("libvirt", Remote::Unix(socket.to_owned()), &mut conversation);
         (self.announce)(talk.whom());
         let (outcome, daemon) = self.hold(talk, socket, &told);

@@ -9,8 +9,9 @@ const CALL: u32 = 0;
 const REPLY: u32 = 1;
 /// The length, and the six words of the header.
 const HEAD: usize = 28;
-/// What is asked here is answered in a hundred bytes, or in an error with its text.
-const LONGEST: usize = 64 << 10;
+/// What is asked here is answered in a hundred bytes, in an error with its text, or in the
+/// description of a domain: `REMOTE_STRING_MAX`, and the header.
+const LONGEST: usize = (4 << 20) + HEAD + 8;
 
 /// Appends what XDR knows.
 #[derive(Debug, Default)]

@@ -1,12 +1,12 @@
 //! One JSON object on one line. Its keys are a promise: see `docs/output.md`.
 
 use super::{Page, Style};
-use crate::plugin::report::Metric;
 use crate::plugin::text;
 use crate::plugin::verdict::{Measured, Verdict};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Number, Value, json};
+use std::collections::BTreeMap;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -36,7 +36,7 @@ struct JsonMetric<'a> {
     name: String,
     value: Option<Number>,
     unit: &'a str,
-    labels: Value,
+    labels: BTreeMap<&'a str, String>,
     warning: Option<String>,
     critical: Option<String>,
     min: Option<u8>,
@@ -80,30 +80,23 @@ fn page(verdict: &Verdict, room: usize) -> Page {
         .map(|finding| to_json(&finding))
         .collect();
     let mut page = Page { findings, ..Page::default() };
-    page.fill(verdict, room, |evidence| to_json(&text::line(evidence)), metric);
+    page.fill(verdict, room, |evidence| to_json(&text::line(evidence)), |m| metric(verdict, m));
     page
 }
 
-fn metric(measured: &Measured) -> String {
+fn metric(verdict: &Verdict, measured: &Measured) -> String {
     let Measured { metric, warning, critical } = measured;
     let percent = metric.spec.unit == "%";
     to_json(&JsonMetric {
         name: metric.name(),
         value: number(metric.value),
         unit: if metric.is_rate { "" } else { metric.spec.unit },
-        labels: labels(metric),
+        labels: verdict.labels(metric).map(|(key, value)| (key, text::line(value))).collect(),
         warning: warning.map(|range| range.to_string()),
         critical: critical.map(|range| range.to_string()),
         min: (percent || metric.is_counter()).then_some(0),
         max: percent.then_some(100),
     })
-}
-
-fn labels(metric: &Metric) -> Value {
-    match (metric.spec.label, &metric.label) {
-        (Some(key), Some(value)) => json!({ key: text::line(value) }),
-        _ => json!({}),
-    }
 }
 
 /// Whole numbers without a point, as they were counted.

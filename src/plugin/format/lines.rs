@@ -12,7 +12,7 @@ pub(super) fn prometheus(verdict: &Verdict, style: Style) -> String {
     sorted.sort_by_key(|m| (m.metric.spec.prometheus, m.metric.is_rate));
     let mut family = String::new();
     let metrics = sorted.into_iter().map(|m| {
-        let sample = prometheus_sample(&m.metric);
+        let sample = prometheus_sample(verdict, &m.metric);
         let name = prometheus_name(&m.metric);
         if name == family {
             return sample;
@@ -33,14 +33,14 @@ fn prometheus_name(metric: &Metric) -> String {
     format!("{}{ending}", metric.spec.prometheus)
 }
 
-fn prometheus_sample(metric: &Metric) -> String {
-    let labels = match (metric.spec.label, &metric.label) {
-        (Some(key), Some(value)) => {
-            let escaped = text::line(value).replace('\\', "\\\\").replace('"', "\\\"");
-            format!("{{{key}=\"{escaped}\"}}")
-        }
-        _ => String::new(),
+fn prometheus_sample(verdict: &Verdict, metric: &Metric) -> String {
+    let label = |(key, value): (&str, &str)| {
+        let escaped = text::line(value).replace('\\', "\\\\").replace('"', "\\\"");
+        format!("{key}=\"{escaped}\"")
     };
+    let labels: Vec<String> = verdict.labels(metric).map(label).collect();
+    let labels =
+        if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
     let value = text::number(metric.value * metric.spec.prometheus_factor);
     format!("{}{labels} {value}", prometheus_name(metric))
 }
@@ -48,12 +48,10 @@ fn prometheus_sample(metric: &Metric) -> String {
 pub(super) fn influxdb(verdict: &Verdict, style: Style) -> String {
     let check = verdict.spec.name;
     let line = |m: &Measured| {
-        let tag = match (m.metric.spec.label, &m.metric.label) {
-            (Some(key), Some(value)) => format!(",{key}={}", text::label(value)),
-            _ => String::new(),
-        };
+        let tag = |(key, value)| format!(",{key}={}", text::label(value));
+        let tags: String = verdict.labels(&m.metric).map(tag).collect();
         let value = text::number(m.metric.value);
-        format!("{check}{tag} {}={value} {}000000000", m.metric.name(), style.now)
+        format!("{check}{tags} {}={value} {}000000000", m.metric.name(), style.now)
     };
     page(verdict, style, verdict.metrics.iter().map(line).collect())
 }
@@ -62,8 +60,8 @@ pub(super) fn graphite(verdict: &Verdict, style: Style) -> String {
     let check = verdict.spec.name;
     let line = |m: &Measured| {
         // A dot opens a level of the tree; in a name it is none.
-        let level = |label: &String| format!("{}.", text::label(label).replace('.', "_"));
-        let path = m.metric.label.as_ref().map(level).unwrap_or_default();
+        let level = |(_, value)| format!("{}.", text::label(value).replace('.', "_"));
+        let path: String = verdict.labels(&m.metric).map(level).collect();
         let value = text::number(m.metric.value);
         format!("{check}.{path}{} {value} {}", m.metric.name(), style.now)
     };
@@ -73,12 +71,13 @@ pub(super) fn graphite(verdict: &Verdict, style: Style) -> String {
 pub(super) fn opentsdb(verdict: &Verdict, style: Style) -> String {
     let check = verdict.spec.name;
     let line = |m: &Measured| {
-        let tag = match (m.metric.spec.label, &m.metric.label) {
-            (Some(key), Some(value)) => format!("{key}={}", text::label(value).replace(':', "_")),
-            _ => format!("check={check}"),
-        };
+        let tag = |(key, value)| format!("{key}={}", text::label(value).replace(':', "_"));
+        let mut tags: Vec<String> = verdict.labels(&m.metric).map(tag).collect();
+        if tags.is_empty() {
+            tags.push(format!("check={check}"));
+        }
         let value = text::number(m.metric.value);
-        format!("{check}.{} {} {value} {tag}", m.metric.name(), style.now)
+        format!("{check}.{} {} {value} {}", m.metric.name(), style.now, tags.join(" "))
     };
     page(verdict, style, verdict.metrics.iter().map(line).collect())
 }

@@ -39,6 +39,9 @@ fn page(verdict: &Verdict, verbose: bool, room: usize) -> Page {
             .collect();
     }
     page.fill(verdict, room, text::line, perfdata);
+    if verbose && verdict.status != Status::Ok {
+        page.notes.push(text::line(&format!("what to do: {}", verdict.spec.red)));
+    }
     page
 }
 

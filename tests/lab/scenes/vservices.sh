@@ -9,6 +9,8 @@ scene() {
   mkdir -p $neutron/{dhcp,external/pids,ns-metadata-proxy,ovn-metadata-proxy,ha_confs,lbaas/v2}
   dhcp_services
   routers
+  # Files as a distribution that keeps them to itself leaves them: of a router whose proxy crashed.
+  cp -r $neutron /run/private; chown -R 64042:64042 /run/private; chmod -R u=rwX,go= /run/private
   others
 }
 
@@ -93,6 +95,15 @@ dhcp_services() {
   until grep -qs '(dnsmasq) D' /proc/[0-9]*/stat; do sleep 0.01; done
   dnsmasq_of 13 $(ranges 13)                                      # 13 works, its interface is down
   ip -n "qdhcp-$(net 13)" link set nd13 down
+  made_again
+}
+
+# 15 made again, while the daemon of the one before lives on where nobody can name it
+made_again() {
+  dhcp_service 15; dnsmasq_of 15 $(ranges 15)
+  ip netns del "qdhcp-$(net 15)"
+  ip netns add "qdhcp-$(net 15)"; ip -n "qdhcp-$(net 15)" link set lo up
+  ip link add td15b type veth peer name nd15 netns "qdhcp-$(net 15)"; up td15b
 }
 
 zombie_of() {
@@ -131,7 +142,7 @@ routers() {
   keepalived_of "qrouter-$(router 5)" 5                           # 5 backup of an HA router: what is
   echo backup > "$neutron/ha_confs/$(router 5)/state"             #   left of its proxy does not matter
   echo 999999 > "$neutron/external/pids/$(router 5).pid.haproxy"
-  ip -n "qrouter-$(router 5)" link add nq5 type veth peer name nq5-far
+  ip -n "qrouter-$(router 5)" link add qg-5 type veth peer name qg-5-far
   haproxy_of "qrouter-$(router 6)" "$(router 6)" 0.0.0.0:9697     # 6 its proxy crashed
   kill -KILL "$(haproxy_pid "$(router 6)")"
   netns "snat-$(router 7)" s7; ip -n "snat-$(router 7)" link set ns7 name nr7   # 7 distributed and HA

@@ -1,0 +1,541 @@
+//! Verdicts on facts that are written down: a compute node with hybrid plugging.
+
+use super::graph::Graph;
+use super::*;
+use crate::host::libvirt::description::Vnic;
+use crate::host::link::{OperState, Port as BridgePort, PortState};
+use crate::host::netns::Neighbours;
+use crate::host::ovs::daemon::{Answer as Said, Daemon};
+use crate::host::ovs::ports::{Devices, Tables};
+use crate::host::ovs::row::{Bridge, Interface, Port};
+use crate::host::ovsdb::value::{Map, Optional, Set, Uuid};
+use crate::host::{Trouble, Why};
+use clap::{Args as _, FromArgMatches};
+use std::time::Duration;
+
+fn up(name: &str, index: u32) -> Link {
+    Link {
+        name: name.into(),
+        index,
+        admin_up: true,
+        lower_up: true,
+        operstate: OperState::Up,
+        mtu: 1500,
+        ..Link::default()
+    }
+}
+
+fn of_kind(kind: &str, link: Link) -> Link {
+    Link { kind: Some(kind.into()), ..link }
+}
+
+fn in_bridge(link: Link, master: u32) -> Link {
+    let port = BridgePort { state: PortState::Forwarding, number: Some(1) };
+    let master_kind = Some("bridge".into());
+    Link { master: Some(master), master_kind, port: Some(port), ..link }
+}
+
+fn veth(name: &str, index: u32, peer: u32) -> Link {
+    Link { partner: Some(peer), ..of_kind("veth", up(name, index)) }
+}
+
+/// tap - qbr - qvb = qvo - br-int - int-br-ex = phy-br-ex - br-ex - eth1; vxlan-1 on br-tun; bond0.
+fn host() -> Snapshot {
+    let links = vec![
+        of_kind("bridge", up("qbr1ab-01", 1)),
+        in_bridge(of_kind("tun", up("tap1ab-01", 2)), 1),
+        in_bridge(veth("qvb1ab-01", 3, 4), 1),
+        veth("qvo1ab-01", 4, 3),
+        up("eth1", 5),
+        up("br-ex", 6),
+        of_kind("tun", up("tap2ab-02", 7)),
+        up("bd0", 8),
+        up("bd1", 9),
+        Link { vlan: 100.try_into().ok(), partner: Some(5), ..of_kind("vlan", up("eth1.100", 10)) },
+    ];
+    let address = |text: &str| text.parse().expect("an address");
+    let tunnels = Tunnels { addresses: vec![(6, address("192.0.2.11"))], ..Tunnels::default() };
+    Snapshot { links, tunnels, ovs: Some(switch()), ..Snapshot::default() }
+}
+
+fn switch() -> Ports {
+    let mut tables = Tables::default();
+    for bridge in ["br-int", "br-ex", "br-tun", "br-data"] {
+        tables.bridges.push(Bridge { name: bridge.into(), ..Bridge::default() });
+    }
+    plug(&mut tables, 0, "qvo1ab-01", "", &[], Some(1));
+    plug(&mut tables, 0, "tap2ab-02", "", &[], Some(1));
+    plug(&mut tables, 0, "int-br-ex", "patch", &[("peer", "phy-br-ex")], None);
+    plug(&mut tables, 1, "phy-br-ex", "patch", &[("peer", "int-br-ex")], None);
+    plug(&mut tables, 1, "eth1", "", &[], None);
+    plug(&mut tables, 0, "patch-tun", "patch", &[("peer", "patch-int")], None);
+    plug(&mut tables, 2, "patch-int", "patch", &[("peer", "patch-tun")], None);
+    let ends = [("remote_ip", "192.0.2.12"), ("local_ip", "192.0.2.11")];
+    plug(&mut tables, 2, "vxlan-1", "vxlan", &ends, None);
+    plug(&mut tables, 3, "bd0", "", &[], None);
+    plug(&mut tables, 3, "bd1", "", &[], None);
+    let second = tables.ports.pop().expect("bd1");
+    let bond = tables.ports.last_mut().expect("bd0");
+    bond.interfaces.0.extend(second.interfaces.0);
+    bond.name = "bond0".into();
+    let names = tables.interfaces.values().map(|interface| interface.name.clone());
+    let devices = Devices::Known(names.collect());
+    Ports { vswitchd: alive(), server: None, tables: Ok(tables), devices }
+}
+
+fn alive() -> Daemon {
+    let rtt = Duration::from_millis(1);
+    let control = "/run/x.7.ctl".into();
+    Daemon {
+        name: "ovs-vswitchd",
+        pidfile: Err(Trouble { whom: "x".into(), why: Why::Absent }),
+        process: None,
+        monitor: None,
+        answer: Ok(Said { rtt, version: "3.1.0".into(), second: None, control }),
+        leftovers: 0,
+    }
+}
+
+fn plug(
+    tables: &mut Tables,
+    bridge: usize,
+    name: &str,
+    kind: &str,
+    options: &[(&str, &str)],
+    tag: Option<u64>,
+) {
+    let map = |pairs: &[(&str, &str)]| {
+        Map(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    };
+    let state = || Optional(Some("up".to_owned()));
+    let interface = Interface {
+        uuid: Uuid(format!("i-{name}")),
+        name: name.into(),
+        kind: kind.into(),
+        admin_state: state(),
+        link_state: state(),
+        options: map(options),
+        ..Interface::default()
+    };
+    let port = Port {
+        uuid: Uuid(format!("p-{name}")),
+        name: name.into(),
+        interfaces: Set(vec![interface.uuid.clone()]),
+        tag: Optional(tag),
+        ..Port::default()
+    };
+    tables.bridge_of.insert(port.uuid.clone(), bridge);
+    tables.interfaces.insert(interface.uuid.clone(), interface);
+    tables.ports.push(port);
+}
+
+fn args(line: &str) -> Args {
+    let command = Args::augment_args(clap::Command::new("check_link").no_binary_name(true));
+    let matches = command.try_get_matches_from(line.split_whitespace()).expect("arguments");
+    Args::from_arg_matches(&matches).expect("arguments")
+}
+
+fn judged(host: Snapshot, line: &str) -> Report {
+    CheckLink::judge(&Ok(host), &args(line), &Past::default())
+}
+
+fn found(host: Snapshot, line: &str) -> Vec<(&'static str, String)> {
+    judged(host, line).findings.into_iter().map(|f| (f.code.name, f.text)).collect()
+}
+
+fn codes(host: Snapshot, line: &str) -> Vec<&'static str> {
+    found(host, line).into_iter().map(|(code, _)| code).collect()
+}
+
+fn link<'h>(host: &'h mut Snapshot, name: &str) -> &'h mut Link {
+    host.links.iter_mut().find(|link| link.name == name).expect("a device")
+}
+
+fn tables(host: &mut Snapshot) -> &mut Tables {
+    host.ovs.as_mut().expect("a switch").tables.as_mut().expect("tables")
+}
+
+fn interface<'h>(host: &'h mut Snapshot, name: &str) -> &'h mut Interface {
+    tables(host).interfaces.get_mut(&Uuid(format!("i-{name}"))).expect("an interface")
+}
+
+fn port<'h>(host: &'h mut Snapshot, name: &str) -> &'h mut Port {
+    tables(host).ports.iter_mut().find(|port| port.name == name).expect("a port")
+}
+
+/// Takes a port out of its bridge.
+fn unplug(host: &mut Snapshot, name: &str) {
+    let tables = tables(host);
+    tables.ports.retain(|port| port.name != name);
+    tables.interfaces.remove(&Uuid(format!("i-{name}")));
+}
+
+fn set(interface: &mut Interface, key: &str, value: &str) {
+    interface.external_ids.0.insert(key.to_owned(), value.to_owned());
+}
+
+#[test]
+fn healthy_links_are_drawn_from_end_to_end() {
+    for (line, drawn) in [
+        ("vnic-vconnector tap1ab-01 qbr1ab-01", "tap1ab-01 -> qbr1ab-01"),
+        (
+            "vnic-vedge tap1ab-01 br-int",
+            "tap1ab-01 -> qbr1ab-01 -> qvb1ab-01 = qvo1ab-01 -> br-int (tag 1)",
+        ),
+        ("vedge-vnic br-int tap2ab-02", "br-int (tag 1) -> tap2ab-02"),
+        ("vedge-host_pnic br-int eth1", "br-int -> int-br-ex = phy-br-ex -> br-ex -> eth1"),
+        ("vedge-host_pnic br-data bd1", "br-data -> bond0 -> bd1"),
+        ("host_pnic-network eth1 100", "eth1 -> VLAN 100"),
+        (
+            "vedge-otep br-int 192.0.2.12",
+            "br-int -> patch-tun = patch-int -> br-tun -> vxlan-1 -> 192.0.2.12",
+        ),
+        ("otep-host_pnic 192.0.2.12 eth1", "192.0.2.12 -> vxlan-1 -> br-ex (192.0.2.11) -> eth1"),
+        ("path vxlan-1 eth1", "vxlan-1 -> br-ex (192.0.2.11) -> eth1"),
+        (
+            "path tap1ab-01 192.0.2.12",
+            "tap1ab-01 -> qbr1ab-01 -> qvb1ab-01 = qvo1ab-01 -> br-int (tag 1) \
+          -> patch-tun = patch-int -> br-tun -> vxlan-1 -> 192.0.2.12",
+        ),
+    ] {
+        let report = judged(host(), line);
+        assert_eq!(report.findings, [], "{line}");
+        assert_eq!(report.when_ok, format!("joined: {drawn}"), "{line}");
+    }
+}
+
+#[test]
+fn each_node_on_the_way_must_work() {
+    let line = "path tap1ab-01 eth1";
+    for name in ["tap1ab-01", "qbr1ab-01", "qvb1ab-01", "qvo1ab-01", "eth1"] {
+        let mut host = host();
+        link(&mut host, name).admin_up = false;
+        let text = format!("{name} is switched off (admin-down)");
+        assert_eq!(found(host, line), [("admin-down", text)]);
+    }
+    // The LOCAL port of a bridge says nothing, but where a tunnel leaves by its address.
+    let mut down = host();
+    link(&mut down, "br-ex").admin_up = false;
+    assert!(codes(down, line).is_empty());
+    let mut down = host();
+    link(&mut down, "br-ex").admin_up = false;
+    assert_eq!(codes(down, "otep-host_pnic vxlan-1 eth1"), ["admin-down"]);
+    let mut blocked = host();
+    link(&mut blocked, "qvb1ab-01").port = Some(BridgePort::default());
+    assert_eq!(codes(blocked, line), ["not-forwarding"]);
+    // One that Open vSwitch alone knows to be down.
+    let mut error = host();
+    interface(&mut error, "tap2ab-02").error = Optional(Some("could not open".into()));
+    let expected = ("error", "tap2ab-02: could not open".to_owned());
+    assert_eq!(found(error, "vnic-vedge tap2ab-02 br-int"), [expected]);
+}
+
+#[test]
+fn a_missing_joint_is_named() {
+    /// What is broken, the link, the code and the sentence.
+    type Case = (fn(&mut Snapshot), &'static str, &'static str, &'static str);
+    let cases: &[Case] = &[
+        (
+            |host| link(host, "qvb1ab-01").master = None,
+            "vnic-vedge tap1ab-01 br-int",
+            "not-joined",
+            "qvb1ab-01 is not plugged into any bridge",
+        ),
+        (
+            |host| unplug(host, "qvo1ab-01"),
+            "vnic-vedge tap1ab-01 br-int",
+            "not-joined",
+            "qvo1ab-01 is not plugged into any bridge",
+        ),
+        (
+            |host| link(host, "tap1ab-01").master = None,
+            "vconnector-vnic qbr1ab-01 tap1ab-01",
+            "not-joined",
+            "tap1ab-01 is not plugged into any bridge",
+        ),
+        (
+            |_| {},
+            "vnic-vedge tap1ab-01 br-ex",
+            "wrong-bridge",
+            "qvo1ab-01 is plugged into br-int, not br-ex",
+        ),
+        (
+            |_| {},
+            "vedge-host_pnic br-int bd0",
+            "not-joined",
+            "bond0 is plugged into br-data, which nothing joins to br-int",
+        ),
+        (
+            |host| unplug(host, "phy-br-ex"),
+            "vedge-host_pnic br-int eth1",
+            "no-peer",
+            "int-br-ex: its peer phy-br-ex does not exist",
+        ),
+        (
+            |host| {
+                let options = &mut interface(host, "phy-br-ex").options.0;
+                options.insert("peer".into(), "patch-tun".into());
+            },
+            "host_pnic-vedge eth1 br-int",
+            "no-peer",
+            "phy-br-ex: its peer patch-tun is not joined back to it",
+        ),
+        (
+            |host| unplug(host, "eth1"),
+            "vedge-host_pnic br-int eth1",
+            "not-joined",
+            "neither eth1 nor eth1.100 is plugged into a bridge",
+        ),
+        (
+            |host| host.tunnels.addresses.clear(),
+            "otep-host_pnic vxlan-1 eth1",
+            "no-local",
+            "vxlan-1: its local address 192.0.2.11 is on no device of this host",
+        ),
+        (
+            |host| host.tunnels.addresses[0].0 = 8,
+            "otep-host_pnic vxlan-1 eth1",
+            "not-joined",
+            "vxlan-1 leaves from 192.0.2.11 on bd0, not through eth1",
+        ),
+        (
+            |host| port(host, "eth1").trunks = Set(vec![7]),
+            "host_pnic-network eth1 101",
+            "wrong-tag",
+            "eth1 does not carry VLAN 101: it is a trunk of VLAN 7",
+        ),
+        (
+            |_| {},
+            "host_pnic-network qvb1ab-01 101",
+            "not-joined",
+            "qvb1ab-01 does not carry VLAN 101: it has no VLAN device for it and is in no bridge of Open vSwitch",
+        ),
+    ];
+    for (breaks, line, code, text) in cases {
+        let mut host = host();
+        breaks(&mut host);
+        let found = found(host, line);
+        assert!(found.contains(&(*code, (*text).to_owned())), "{line}: {found:?}");
+    }
+}
+
+#[test]
+fn the_way_below_a_tunnel_is_no_detour() {
+    // Were the tunnel crossed, the tap would reach eth1 by it.
+    let mut host = host();
+    unplug(&mut host, "phy-br-ex");
+    let found = found(host, "path tap2ab-02 eth1");
+    assert_eq!(found[0], ("no-peer", "int-br-ex: its peer phy-br-ex does not exist".to_owned()));
+}
+
+#[test]
+fn a_tunnel_whose_address_is_gone_is_not_joined_by_its_bridge() {
+    let mut host = host();
+    host.tunnels.addresses.clear();
+    assert_eq!(codes(host, "otep-host_pnic vxlan-1 eth1"), ["no-local"]);
+}
+
+#[test]
+fn ends_that_do_not_exist_are_told_both() {
+    let absent = codes(host(), "vnic-vedge tap9 br-9");
+    assert_eq!(absent, ["absent", "absent"]);
+    let found = found(host(), "vnic-vedge eth1 qbr1ab-01");
+    let text = "qbr1ab-01 is a bridge of the kernel, not a bridge of Open vSwitch".to_owned();
+    assert_eq!(found, [("not-bridge", text)]);
+    let gone = Inside { number: None, sight: Sight::Absent };
+    let netns = vec![("qdhcp-1".to_owned(), gone)];
+    let host = Snapshot { netns, ..host() };
+    assert_eq!(codes(host, "vservice-vnic qdhcp-1 tap9"), ["absent"]);
+}
+
+#[test]
+fn vlans_of_two_ports_of_a_bridge_must_meet() {
+    let line = "path tap2ab-02 qvo1ab-01";
+    let with = |tag: Option<u64>, trunks: Vec<u64>, mode: Option<&str>| {
+        let mut host = host();
+        let port = port(&mut host, "qvo1ab-01");
+        port.tag = Optional(tag);
+        port.trunks = Set(trunks);
+        port.vlan_mode = Optional(mode.map(str::to_owned));
+        codes(host, line)
+    };
+    assert!(with(Some(1), vec![], None).is_empty());
+    assert_eq!(with(Some(2), vec![], None), ["wrong-tag"]);
+    assert!(with(None, vec![], None).is_empty());
+    assert!(with(None, vec![1, 5], None).is_empty());
+    assert_eq!(with(None, vec![5], None), ["wrong-tag"]);
+    assert_eq!(with(Some(2), vec![5], Some("native-tagged")), ["wrong-tag"]);
+    assert!(with(Some(2), vec![1], Some("native-untagged")).is_empty());
+    assert!(with(Some(2), vec![], Some("trunk")).is_empty());
+}
+
+#[test]
+fn what_is_asked_of_a_link_is_compared() {
+    let line = "vnic-vedge tap1ab-01 br-int";
+    let mut named = host();
+    set(interface(&mut named, "qvo1ab-01"), "iface-id", "id-1");
+    set(interface(&mut named, "qvo1ab-01"), "attached-mac", "FA:16:3E:00:00:01");
+    let ask = |options: &str| {
+        let mut named = host();
+        set(interface(&mut named, "qvo1ab-01"), "iface-id", "id-1");
+        set(interface(&mut named, "qvo1ab-01"), "attached-mac", "FA:16:3E:00:00:01");
+        codes(named, &format!("{line} {options}"))
+    };
+    assert!(ask("--tag 1 --iface-id id-1 --mac fa-16-3e-00-00-01").is_empty());
+    assert_eq!(ask("--tag 2"), ["wrong-tag"]);
+    assert_eq!(ask("--iface-id id-2"), ["wrong-iface-id"]);
+    assert_eq!(ask("--mac fa:16:3e:00:00:02"), ["wrong-mac"]);
+    assert_eq!(codes(host(), &format!("{line} --iface-id id-1")), ["wrong-iface-id"]);
+    // Plugged in without a word: by the tap's own address.
+    let mut tap = host();
+    link(&mut tap, "tap1ab-01").mac = "fe:16:3e:00:00:01".parse().ok();
+    assert!(codes(tap, &format!("{line} --mac fa:16:3e:00:00:01")).is_empty());
+    let kernel = "vnic-vconnector tap1ab-01 qbr1ab-01 --tag 1";
+    assert_eq!(codes(host(), kernel), ["wrong-tag"]);
+}
+
+#[test]
+fn packets_must_not_become_too_large_on_the_way_out() {
+    let with = |mtus: &[(&str, u32)], line: &str| {
+        let mut host = host();
+        for (name, mtu) in mtus {
+            link(&mut host, name).mtu = *mtu;
+        }
+        found(host, line)
+            .into_iter()
+            .map(|(code, text)| format!("{code}: {text}"))
+            .collect::<Vec<_>>()
+    };
+    let line = "path tap1ab-01 eth1";
+    let shrinks = ["mtu-shrinks: eth1 takes 1400 bytes only, 1500 come from tap1ab-01"];
+    assert_eq!(with(&[("eth1", 1400)], line), shrinks);
+    assert!(with(&[("tap1ab-01", 1450)], line).is_empty(), "a guest may send less");
+    assert!(with(&[("qbr1ab-01", 1300), ("br-ex", 1300)], line).is_empty(), "bridges have no say");
+    // Reversed, a link is still one of guests to the network.
+    assert!(with(&[("tap2ab-02", 1400)], "vedge-vnic br-int tap2ab-02").is_empty());
+    assert!(with(&[("eth1", 9000)], "host_pnic-vedge eth1 br-int").is_empty());
+    let mut host = host();
+    host.tunnels.vxlans.push(Vxlan {
+        name: "tap2ab-02".into(),
+        index: 7,
+        local: "192.0.2.11".parse().ok(),
+        ..Vxlan::default()
+    });
+    unplug(&mut host, "tap2ab-02");
+    assert_eq!(codes(host, "otep-host_pnic tap2ab-02 eth1"), ["mtu-shrinks"]);
+}
+
+#[test]
+fn without_its_daemon_open_vswitch_is_not_believed_and_the_kernel_is() {
+    let dead = || {
+        let mut host = host();
+        let ovs = host.ovs.as_mut().expect("a switch");
+        ovs.vswitchd.answer = Err(Trouble { whom: "x".into(), why: Why::Refused });
+        host
+    };
+    assert_eq!(codes(dead(), "vnic-vedge tap1ab-01 br-int"), ["no-process"]);
+    assert!(codes(dead(), "vnic-vconnector tap1ab-01 qbr1ab-01").is_empty());
+    assert_eq!(codes(dead(), "vnic-vedge tap1ab-01 br-9"), ["no-process", "absent"]);
+    let mut hidden = host();
+    let trouble = Trouble { whom: "the database (/s)".into(), why: Why::Forbidden };
+    hidden.ovs.as_mut().expect("a switch").tables = Err(trouble);
+    assert_eq!(codes(hidden, "vnic-vedge tap9 br-int"), ["forbidden"]);
+}
+
+#[test]
+fn a_namespace_has_what_is_in_it() {
+    let with = |number, sight, line: &str| {
+        let inside = Inside { number, sight };
+        let mut host = Snapshot { netns: vec![("ns1".to_owned(), inside)], ..host() };
+        host.links.push(Link { partner_netns: Some(4), ..veth("veth4", 20, 2) });
+        codes(host, line)
+    };
+    let pod = || Sight::Seen(vec![veth("pod4", 2, 20), up("eth0", 3)]);
+    let hidden = || Sight::Hidden(Some(vec!["lo".to_owned(), "pod4".to_owned()]));
+    assert!(with(Some(4), pod(), "vservice-vnic ns1 pod4").is_empty());
+    assert!(with(Some(4), pod(), "vservice-vnic ns1 veth4").is_empty());
+    assert_eq!(with(Some(5), pod(), "vservice-vnic ns1 veth4"), ["not-joined"]);
+    assert_eq!(with(Some(4), pod(), "vservice-vnic ns1 eth9"), ["absent"]);
+    assert!(with(Some(4), hidden(), "vservice-vnic ns1 veth4").is_empty());
+    assert_eq!(with(Some(4), hidden(), "vservice-vnic ns1 pod4"), ["forbidden"]);
+    assert_eq!(with(Some(4), hidden(), "vservice-vnic ns1 eth9"), ["absent"]);
+    assert_eq!(with(None, Sight::Hidden(None), "vservice-vnic ns1 eth9"), ["forbidden"]);
+    let stale = |neighbours| with(None, Sight::Stale(neighbours), "vservice-vnic ns1 veth4");
+    assert_eq!(stale(Neighbours::SomeLive), ["not-joined", "stale"]);
+    assert_eq!(stale(Neighbours::NoneLive), ["not-joined", "no-propagation"]);
+}
+
+/// A domain in a state of libvirt's, with one vNIC.
+fn with_domain(state: i32, vnic: Vnic) -> Snapshot {
+    let state = libvirt::state::State::of(state);
+    let domain = libvirt::Domain {
+        name: "vm1".into(),
+        uuid: "11111111-abcd-4000-8000-000000000001".parse().expect("a UUID"),
+        id: Some(4),
+        state,
+        reason: state.reason(0),
+        figures: None,
+        vnics: Some(vec![vnic]),
+    };
+    let asked = Asked {
+        socket: "/s".into(),
+        answer: Ok(Answer::Domain(domain)),
+        rtt: None,
+        daemon: None,
+        process: None,
+    };
+    Snapshot { domain: Some(asked), domain_name: Some("vm1".into()), ..host() }
+}
+
+#[test]
+fn a_domain_has_the_vnics_that_libvirt_says() {
+    let tap = |name: &str| Vnic {
+        target: Some(name.into()),
+        mac: "fa:16:3e:00:00:01".parse().ok(),
+        iface_id: Some("id-1".into()),
+        ..Vnic::default()
+    };
+    let line = "instance-vnic vm1 tap1ab-01";
+    assert!(codes(with_domain(1, tap("tap1ab-01")), line).is_empty());
+    assert!(codes(with_domain(1, tap("tap1ab-01")), "vnic-instance tap1ab-01 vm1").is_empty());
+    assert_eq!(codes(with_domain(3, tap("tap1ab-01")), line), ["paused"]);
+    let other = found(with_domain(1, tap("tap2ab-02")), line);
+    let text = "tap1ab-01 is no vNIC of vm1, which has tap2ab-02".to_owned();
+    assert_eq!(other, [("not-joined", text)]);
+    let unplugged = Vnic { unplugged: true, ..tap("tap1ab-01") };
+    assert_eq!(codes(with_domain(1, unplugged), line), ["link-down"]);
+    let asked =
+        |options: &str| codes(with_domain(1, tap("tap1ab-01")), &format!("{line} {options}"));
+    assert!(asked("--mac fa:16:3e:00:00:01 --iface-id id-1").is_empty());
+    assert_eq!(asked("--mac fa:16:3e:00:00:02"), ["wrong-mac"]);
+    assert_eq!(asked("--iface-id id-2"), ["wrong-iface-id"]);
+    // What libvirt and Open vSwitch say of one vNIC must be the same.
+    let mut differs = with_domain(1, tap("tap2ab-02"));
+    set(interface(&mut differs, "tap2ab-02"), "attached-mac", "fa:16:3e:00:00:09");
+    assert_eq!(codes(differs, "path vm1 br-int"), ["wrong-mac"]);
+}
+
+#[test]
+fn a_bond_is_a_place_of_its_own() {
+    let mut half = host();
+    interface(&mut half, "bd0").link_state = Optional(Some("down".into()));
+    assert_eq!(codes(half, "vedge-host_pnic br-data bd1"), ["member-down"]);
+    assert!(judged(host(), "vedge-host_pnic br-data bond0").findings.is_empty());
+}
+
+#[test]
+fn a_graph_is_the_same_whatever_order_the_database_keeps() {
+    let line = args("path tap1ab-01 eth1");
+    let drawn = |host: &Snapshot| {
+        let graph = Graph::of(host, &[]);
+        let [from, to] = line.ends().map(|name| graph.ends(End::Any, name));
+        graph.drawn(&graph.chain(line.link_type(), &from, &to).expect("a chain"))
+    };
+    let mut host = host();
+    let before = drawn(&host);
+    // A second pair of patches, as after a restart of the agent.
+    plug(tables(&mut host), 0, "int-zz", "patch", &[("peer", "phy-zz")], None);
+    plug(tables(&mut host), 1, "phy-zz", "patch", &[("peer", "int-zz")], None);
+    tables(&mut host).ports.reverse();
+    assert_eq!(drawn(&host), before);
+}
