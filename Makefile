@@ -13,8 +13,7 @@ LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:
 	'/usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*:^librte-net-virtio[0-9]*$$'
 BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
 PROVISION_TOOLS := icinga2:icinga2-bin nagios4:nagios4-core /etc/icinga2/constants.conf:icinga2-common
-# Calipso's own monitoring_config_templates.json, where there is one to compare with.
-CALIPSO_TEMPLATES ?= $(wildcard ../shared/data/monitoring_config_templates.json)
+# CALIPSO_TEMPLATES=FILE compares with the monitoring_config_templates.json of a Calipso.
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
 .PHONY: build demo test lint unit lab lab-qemu bench clean

@@ -62,7 +62,7 @@ pub enum Facts {
         ovs: Option<Box<Seen>>,
     },
     /// What VPP says of the bridge domain with this number; `None` where it has none.
-    Vpp(u32, Result<Option<Bridge>, NoAnswer>),
+    Vpp(u32, Result<Option<Bridge>, Box<NoAnswer>>),
     /// The kernel did not say.
     Unseen(Trouble),
     /// The arguments do not say which.

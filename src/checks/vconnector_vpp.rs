@@ -25,7 +25,7 @@ const CODES: LifeCodes =
     LifeCodes { no_process: code::NO_PROCESS, refused: code::REFUSED, stopped: code::STOPPED };
 
 /// Judges what VPP says of a bridge domain.
-pub(super) fn judge(id: u32, bridge: &Result<Option<Bridge>, NoAnswer>) -> Report {
+pub(super) fn judge(id: u32, bridge: &Result<Option<Bridge>, Box<NoAnswer>>) -> Report {
     let mut report = Report::about(format!("bridge domain {id}"));
     match bridge {
         Ok(Some(bridge)) => judge_bridge(&mut report, bridge),
@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn a_domain_works_as_long_as_one_member_does_or_it_has_none() {
         let on_bond = |up| Link::Member(Some(Bond { name: "BondEthernet0".into(), up }));
-        let cases: [(&[(Admin, Link)], &[&str], f64); 8] = [
+        type Case<'c> = (&'c [(Admin, Link)], &'c [&'c str], f64);
+        let cases: [Case; 8] = [
             (&[], &[], 1.0),
             (&[(Admin::Up, Link::Up)], &[], 2.0),
             (&[(Admin::Up, Link::Up), (Admin::Up, Link::Down)], &[], 2.0),
@@ -286,7 +287,7 @@ mod tests {
         ] {
             let trouble = Trouble { whom: "VPP".into(), why };
             let no = NoAnswer { trouble, process: None };
-            assert_eq!(codes(&judge(10, &Err(no))), [code]);
+            assert_eq!(codes(&judge(10, &Err(Box::new(no)))), [code]);
         }
     }
 }

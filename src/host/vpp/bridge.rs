@@ -54,10 +54,10 @@ impl Host {
     ///
     /// # Errors
     /// There is no VPP, it does not answer in time, or something else does.
-    pub fn vpp_bridge(&self, place: &Place, id: u32) -> Result<Option<Bridge>, NoAnswer> {
+    pub fn vpp_bridge(&self, place: &Place, id: u32) -> Result<Option<Bridge>, Box<NoAnswer>> {
         let mut session = Session::new(place, self);
         let bridge = session.bridge(id);
-        bridge.map_err(|trouble| session.no_answer(trouble))
+        bridge.map_err(|trouble| Box::new(session.no_answer(trouble)))
     }
 }
 
