@@ -13,10 +13,12 @@ mod support;
 use replay::{Manner, Replay, Replies};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use support::{Dir, Said, binary, run};
 
-const CHECKS: [&str; 3] = ["check_vedge_vpp", "check_pnic_vpp", "check_vnic_vpp"];
+const CHECKS: [&str; 4] =
+    ["check_vedge_vpp", "check_pnic_vpp", "check_vnic_vpp", "check_vconnector --vpp 10"];
 
 /// A VPP and its directory.
 struct Vpp {
@@ -26,7 +28,9 @@ struct Vpp {
 
 impl Vpp {
     fn up(name: &str, replies: Replies, manner: Manner) -> Self {
-        let dir = Dir::new(&format!("vpp-{name}"));
+        // Tests run side by side, some of them with the same state.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let dir = Dir::new(&format!("vpp-{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         Self { replay: Replay::up(dir.0.join("cli.sock"), replies, manner), dir }
     }
 
@@ -121,7 +125,9 @@ fn a_vpp_that_misbehaves_is_judged_in_time_and_left_politely() {
     ];
     for (name, manner, exit, codes) in table {
         let vpp = Vpp::up(name, captured(), manner);
-        for check in ["check_vedge_vpp", "check_pnic_vpp GigabitEthernet0/8/0"] {
+        for check in
+            ["check_vedge_vpp", "check_pnic_vpp GigabitEthernet0/8/0", "check_vconnector --vpp 10"]
+        {
             let said = vpp.check(&format!("{check} -t 0.8 --output-format json"));
             assert_eq!(said.exit, Some(exit), "{name} {check}: {said:?}");
             assert_eq!(said.codes(), codes, "{name} {check}: {said:?}");
@@ -149,6 +155,7 @@ fn a_session_for_people_and_a_stranger_are_unreadable_with_their_first_line() {
     for (name, reply, told) in odd {
         let replies = Replies::captured("25.10-healthy");
         let replies = replies.with("show interface", reply).with("show runtime", reply);
+        let replies = replies.with("show bridge-domain 10 detail", reply);
         let vpp = Vpp::up(name, replies, Manner::Prompt);
         for check in CHECKS {
             let said = vpp.check(check);
@@ -192,12 +199,14 @@ fn group_vpp_suffices_and_without_it_the_group_is_named() {
     std::os::unix::fs::chown(socket, Some(0), Some(GROUP)).expect("our socket");
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o775)).expect("our socket");
     for check in CHECKS {
-        let copy = vpp.dir.0.join(check);
-        std::fs::copy(binary(check), &copy).expect("a copy that nobody may run");
+        let words: Vec<&str> = check.split(' ').collect();
+        let copy = vpp.dir.0.join(words[0]);
+        std::fs::copy(binary(words[0]), &copy).expect("a copy that nobody may run");
         for (groups, exit) in [("--clear-groups", Some(3)), ("--groups=4711", None)] {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=65534", "--regid=65534", groups, "--"]).arg(&copy);
-            let said = run(command.arg("--socket").arg(socket).env_remove("XDG_RUNTIME_DIR"));
+            command.args(&words[1..]).arg("--socket").arg(socket);
+            let said = run(command.env_remove("XDG_RUNTIME_DIR"));
             let forbidden = said.out.contains("permission denied; add the user to group vpp");
             assert_eq!(forbidden, exit.is_some(), "{check} {groups}: {said:?}");
             assert!(exit.is_none() || said.exit == exit, "{check} {groups}: {said:?}");
@@ -228,6 +237,65 @@ fn a_stopped_vpp_is_told_from_a_hung_one() {
     );
 }
 
+/// A domain as 25.10 prints it.
+fn domain(row: &str, members: &str) -> String {
+    format!(
+        "  BD-ID   Index   BSN  Age(min)  Learning  U-Forwrd   UU-Flood   Flooding  ARP-Term  \
+         arp-ufwd Learn-co Learn-li   BVI-Intf \n{row}\nspan-l2-input l2-input-classify l2-learn l2-rw l2-fwd \n\n\
+         {members}"
+    )
+}
+
+#[test]
+fn a_bridge_domain_is_a_vconnector() {
+    for state in ["25.10-healthy", "25.10-empty", "21.06"] {
+        assert_transcript(&Vpp::captured(state), &format!("vconnector-{state}"));
+    }
+    const HEAD: &str = "           Interface           If-idx ISN  SHG  BVI  TxFlood        VLAN-Tag-Rewrite       \n";
+    let guest = format!(
+        "{HEAD}     VirtualEthernet0/0/0        9     1    0    -      *                 none             \n"
+    );
+    let bare = "   10       1      0      5         on        on       flood        on       off       off        3    16777216     N/A    ";
+    let hub = "   10       1      0     off       off       off        drop        off      off       off        0    16777216     N/A    ";
+    let cases: [(&str, &str, &str, i32, &[&str]); 9] = [
+        ("portless", bare, "", 0, &[]),
+        ("portless --expect kind=vpp -w fdb_entries=3:3 -w ageing=300:300", bare, "", 0, &[]),
+        ("portless -w 1:", bare, "", 1, &["limit"]),
+        ("portless -c forwarding=1:", bare, "", 2, &["limit"]),
+        ("no-link", bare, &guest, 1, &["link-down"]),
+        ("hub", hub, "", 0, &[]),
+        ("hub --expect forward=on", hub, "", 2, &["unexpected"]),
+        ("hub --expect learn=on --expect flood=on", hub, "", 2, &["unexpected", "unexpected"]),
+        ("hub --expect uu_flood=drop --expect forward=off", hub, "", 0, &[]),
+    ];
+    for (call, row, members, exit, codes) in cases {
+        let (name, args) = call.split_once(' ').unwrap_or((call, ""));
+        let replies = Replies::captured("25.10-healthy")
+            .with("show bridge-domain 10 detail", &domain(row, members));
+        let vpp = Vpp::up(&format!("domain-{name}"), replies, Manner::Prompt);
+        let said = vpp.check(&format!("check_vconnector --vpp 10 {args} --output-format json"));
+        assert_eq!(said.exit, Some(exit), "{call}: {said:?}");
+        assert_eq!(said.codes(), codes, "{call}: {said:?}");
+        vpp.commands();
+    }
+}
+
+#[test]
+fn a_vconnector_is_either_a_bridge_or_a_bridge_domain() {
+    let vpp = Vpp::captured("25.10-healthy");
+    for args in ["", "--vpp", "--vpp 0", "--vpp 16777216", "--vpp x", "--vpp -1", "br0 --vpp 10"] {
+        let said = vpp.check(&format!("check_vconnector {args}"));
+        assert_eq!(said.exit, Some(3), "{args}: {said:?}");
+        assert_eq!(said.out.lines().count(), 1, "{args}: {said:?}");
+    }
+    // Options of the one say nothing to the other.
+    for args in ["br0", "--vpp 10 --rundir /run/x", "--vpp 10 --db unix:/run/x"] {
+        let said = vpp.check(&format!("check_vconnector {args} --output-format json"));
+        assert_eq!(said.codes(), ["usage"], "{args}: {said:?}");
+    }
+    assert!(vpp.replay.visits().is_empty());
+}
+
 /// VPP must not pay for being watched.
 #[test]
 fn only_what_is_wanted_is_asked() {
@@ -237,6 +305,15 @@ fn only_what_is_wanted_is_asked() {
         vpp.commands()
     };
     assert_eq!(asked("check_vedge_vpp"), ["show version", "show runtime"]);
+    assert_eq!(
+        asked("check_vconnector --vpp 10"),
+        [
+            "show bridge-domain 10 detail",
+            "show interface",
+            "show hardware-interfaces brief VirtualEthernet0/0/0 loop1 vxlan_tunnel0"
+        ]
+    );
+    assert_eq!(asked("check_vconnector --vpp 99"), ["show bridge-domain 99 detail"]);
     assert_eq!(
         asked("check_vedge_vpp -w main_heap_used=90 -c errors_rate=5 -w rtt=100"),
         ["show version", "show runtime", "show memory main-heap", "show errors"]

@@ -15,6 +15,7 @@ pub mod ping;
 pub mod pnic_ovs;
 pub mod pnic_vpp;
 pub mod vconnector;
+pub mod vconnector_vpp;
 pub mod vedge_ovs;
 pub mod vedge_vpp;
 pub mod vm;

@@ -1,4 +1,4 @@
-//! A bridge: of the kernel or of Open vSwitch, whichever has the name.
+//! A bridge: of the kernel or of Open vSwitch, whichever has the name; or a bridge domain of VPP.
 //!
 //! A bridge of the kernel works when it is switched on, its ports have a carrier and none is
 //! blocked; one without ports is in order. A bridge of Open vSwitch works when ovs-vswitchd has made
@@ -7,11 +7,15 @@
 use crate::checks::bridge::{self, Codes, Heard};
 use crate::checks::ovs_life::LifeCodes;
 use crate::checks::ovs_place::PlaceArgs;
+use crate::checks::vconnector_vpp;
+use crate::checks::vpp_place;
 use crate::checks::{Check, without_answer};
 use crate::host::link::{Link, PortState};
 use crate::host::netlink::Dump;
 use crate::host::ovs::Place;
 use crate::host::ovs::bridges::{self, Configured, Seen};
+use crate::host::vpp::NoAnswer;
+use crate::host::vpp::bridge::Bridge;
 use crate::host::{Host, Trouble};
 use crate::manifest::check_vconnector::{SPEC, code, fact, metric};
 use crate::plugin::code::USAGE;
@@ -27,13 +31,22 @@ pub struct Vconnector;
 /// The arguments.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("vconnector").required(true))]
+#[command(mut_arg("rundir", |arg| arg.conflicts_with("vpp")))]
+#[command(mut_arg("db", |arg| arg.conflicts_with("vpp")))]
+#[command(mut_arg("socket", |arg| arg.conflicts_with("bridge")))]
 pub struct Args {
     /// Name of the bridge
     #[arg(value_name = "BRIDGE", group = "vconnector", value_parser = bridge::name)]
     pub bridge: Option<String>,
+    /// Number of a bridge domain of VPP
+    #[arg(long, value_name = "ID", group = "vconnector", value_parser = vconnector_vpp::id())]
+    pub vpp: Option<u32>,
     /// Where Open vSwitch is.
     #[command(flatten)]
     pub place: PlaceArgs,
+    /// Where VPP is.
+    #[command(flatten)]
+    pub vpp_place: vpp_place::PlaceArgs,
 }
 
 /// What has the name.
@@ -48,6 +61,8 @@ pub enum Facts {
         /// What Open vSwitch has; none on a machine without it.
         ovs: Option<Box<Seen>>,
     },
+    /// What VPP says of the bridge domain with this number; `None` where it has none.
+    Vpp(u32, Result<Option<Bridge>, Box<NoAnswer>>),
     /// The kernel did not say.
     Unseen(Trouble),
     /// The arguments do not say which.
@@ -94,10 +109,16 @@ impl Check for Vconnector {
     type Facts = Facts;
 
     fn gather(args: &Args, host: &Host) -> Facts {
-        match args.place.place() {
-            Ok(place) => look(host, &place, args.name()).unwrap_or_else(Facts::Unseen),
-            Err(why) => Facts::Usage(why),
-        }
+        let looked = match args.vpp {
+            Some(id) => {
+                args.vpp_place.place().map(|place| Facts::Vpp(id, host.vpp_bridge(&place, id)))
+            }
+            None => {
+                let place = args.place.place();
+                place.map(|place| look(host, &place, args.name()).unwrap_or_else(Facts::Unseen))
+            }
+        };
+        looked.unwrap_or_else(Facts::Usage)
     }
 
     fn judge(facts: &Facts, args: &Args, _past: &Past) -> Report {
@@ -108,6 +129,7 @@ impl Check for Vconnector {
             Facts::Other { device, ovs } => {
                 judge_ovs(&mut report, name, device.as_ref(), ovs.as_deref());
             }
+            Facts::Vpp(id, bridge) => report = vconnector_vpp::judge(*id, bridge),
             Facts::Unseen(trouble) => {
                 let (code, text) = without_answer(trouble, "");
                 report.find(code, text);
@@ -119,7 +141,7 @@ impl Check for Vconnector {
 }
 
 impl Args {
-    /// The command line has one, or it was refused.
+    /// The command line has one, or it is about VPP.
     fn name(&self) -> &str {
         self.bridge.as_deref().unwrap_or_default()
     }
@@ -183,7 +205,7 @@ fn judge_linux(report: &mut Report, linux: &Linux) {
     report.fact(fact::STP.name, None, on_off(facts.stp));
 }
 
-fn on_off(on: bool) -> &'static str {
+pub(super) fn on_off(on: bool) -> &'static str {
     if on { "on" } else { "off" }
 }
 
@@ -233,7 +255,7 @@ fn up_down(up: bool) -> &'static str {
 }
 
 /// The first names of several.
-fn some_of(names: &[&str]) -> String {
+pub(super) fn some_of(names: &[&str]) -> String {
     const FEW: usize = 4;
     let first = names.iter().take(FEW).copied().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(FEW) {
@@ -355,7 +377,8 @@ mod tests {
 
     fn judged(facts: Facts) -> Report {
         let place = PlaceArgs { rundir: None, db: None };
-        let args = Args { bridge: Some("br0".into()), place };
+        let vpp_place = vpp_place::PlaceArgs { socket: None };
+        let args = Args { bridge: Some("br0".into()), vpp: None, place, vpp_place };
         Vconnector::judge(&facts, &args, &Past::default())
     }
 

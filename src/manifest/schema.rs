@@ -34,6 +34,9 @@ pub struct Entry {
     pub sockets_in: Vec<String>,
     /// What of Calipso's model it watches, and how its configuration is made.
     pub calipso: Calipso,
+    /// The same where another command line of it watches other objects.
+    #[serde(default)]
+    pub calipso_also: Vec<Calipso>,
     /// How often it runs, and who is told.
     pub schedule: Schedule,
     /// What it must be allowed to do.

@@ -1,6 +1,7 @@
 //! A bridge domain of VPP and its members: `show bridge-domain ID detail`, which stops the workers
 //! while it prints the one.
 
+use super::NoAnswer;
 use super::interfaces::{Interface, Wanted};
 use super::session::{Place, Session, refusal};
 use crate::host::{Host, Trouble};
@@ -18,6 +19,10 @@ pub struct BridgeDomain {
     pub floods: Option<bool>,
     /// What it does with unknown unicast: `flood`, `drop`, or an interface; `on` and `off` in 17.x.
     pub unknown_unicast: Option<String>,
+    /// Minutes after which a silent address is forgotten; absent where addresses do not age.
+    pub age_minutes: Option<u64>,
+    /// Addresses it has learned.
+    pub learned: Option<u64>,
     /// The interface of the host's own side, if there is one.
     pub bvi: Option<String>,
     /// Its members.
@@ -49,18 +54,26 @@ impl Host {
     ///
     /// # Errors
     /// There is no VPP, it does not answer in time, or something else does.
-    pub fn vpp_bridge(&self, place: &Place, id: u32) -> Result<Option<Bridge>, Trouble> {
+    pub fn vpp_bridge(&self, place: &Place, id: u32) -> Result<Option<Bridge>, Box<NoAnswer>> {
         let mut session = Session::new(place, self);
-        let Some(domain) = session.bridge_domain(id)? else { return Ok(None) };
-        // Names are cut at 30 bytes here, and there are few others that begin alike.
-        let begins_like = |name: &str| domain.members.iter().any(|m| name.starts_with(&m.name));
-        let mut interfaces = session.interfaces(&Wanted::Matching(&begins_like), usize::MAX)?;
-        interfaces.found.retain(|row| domain.members.iter().any(|m| m.index == row.index));
-        Ok(Some(Bridge { domain, interfaces: interfaces.found }))
+        let bridge = session.bridge(id);
+        bridge.map_err(|trouble| Box::new(session.no_answer(trouble)))
     }
 }
 
 impl Session<'_> {
+    fn bridge(&mut self, id: u32) -> Result<Option<Bridge>, Trouble> {
+        let Some(domain) = self.bridge_domain(id)? else { return Ok(None) };
+        if domain.members.is_empty() {
+            return Ok(Some(Bridge { domain, interfaces: Vec::new() }));
+        }
+        // Names are cut at 30 bytes here, and there are few others that begin alike.
+        let begins_like = |name: &str| domain.members.iter().any(|m| name.starts_with(&m.name));
+        let mut interfaces = self.interfaces(&Wanted::Matching(&begins_like), 0)?;
+        interfaces.found.retain(|row| domain.members.iter().any(|m| m.index == row.index));
+        Ok(Some(Bridge { domain, interfaces: interfaces.found }))
+    }
+
     /// One bridge domain; `None` if there is no such.
     ///
     /// # Errors
@@ -129,12 +142,15 @@ impl Reader {
             Some("off") => Some(false),
             _ => None,
         };
+        let number = |name| self.column(words, name)?.parse().ok();
         Some(BridgeDomain {
             id,
             learns: on("Learning"),
             forwards: on("U-Forwrd"),
             floods: on("Flooding"),
             unknown_unicast: self.column(words, "UU-Flood").map(str::to_owned),
+            age_minutes: number("Age(min)"),
+            learned: number("Learn-co"),
             bvi: self.column(words, "BVI-Intf").filter(|name| *name != "N/A").map(str::to_owned),
             members: Vec::new(),
         })
@@ -182,6 +198,8 @@ mod tests {
             forwards: Some(true),
             floods: Some(true),
             unknown_unicast: Some("flood".into()),
+            age_minutes: None,
+            learned: Some(0),
             bvi: Some("loop1".into()),
             members: vec![
                 member("loop1", 8),
