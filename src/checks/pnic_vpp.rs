@@ -91,7 +91,7 @@ mod tests {
     use crate::checks::vpp_place::PlaceArgs;
     use crate::host::vpp::bonds::{Bond, Lacp};
     use crate::host::vpp::guests::Guest;
-    use crate::host::vpp::interfaces::{Admin, Bond as DriverBond, Counters, Interface, Link};
+    use crate::host::vpp::interfaces::{Admin, Bond as DriverBond, Interface, Link};
 
     #[test]
     fn a_pnic_is_known_by_its_name() {
@@ -115,10 +115,9 @@ mod tests {
             name: name.into(),
             index: 1,
             admin,
-            counters: Counters::default(),
+            counters: Some(Box::default()),
             link,
-            hardware: String::new(),
-            speed: None,
+            hardware: None,
         });
         change(&mut seen);
         let place = PlaceArgs { socket: None };

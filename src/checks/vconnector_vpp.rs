@@ -140,7 +140,7 @@ fn member_line(member: &Member, row: Option<&Interface>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::vpp::interfaces::{Bond, Counters};
+    use crate::host::vpp::interfaces::Bond;
     use crate::host::{Trouble, Why};
     use std::time::Duration;
 
@@ -149,9 +149,7 @@ mod tests {
     }
 
     fn interface(name: &str, index: u32, admin: Admin, link: Link) -> Interface {
-        let counters = Counters::default();
-        let hardware = String::new();
-        Interface { name: name.into(), index, admin, counters, link, hardware, speed: None }
+        Interface { name: name.into(), index, admin, counters: None, link, hardware: None }
     }
 
     /// A domain with a BVI and, beside it, members in these states.

@@ -271,6 +271,8 @@ fn judge_seen(report: &mut Report, seen: &Seen, args: &Args, kind: &Kind) {
     } else if found.is_empty() && absent.is_empty() {
         report.find(kind.codes.none, nothing_matches(seen, args, kind));
     }
+    report.evidence.reserve(found.len());
+    report.metrics.reserve(found.len());
     for row in found {
         judge_interface(report, row, seen, args, kind);
     }
@@ -448,8 +450,7 @@ fn guest_words(guest: &Guest) -> String {
 }
 
 /// The counters of an interface, in the order of [`Metrics::counters`].
-fn counts(row: &Interface) -> [u64; 10] {
-    let c = &row.counters;
+fn counts(c: &Counters) -> [u64; 10] {
     [
         c.rx_packets,
         c.rx_bytes,
@@ -467,18 +468,20 @@ fn counts(row: &Interface) -> [u64; 10] {
 fn measure(report: &mut Report, row: &Interface, works: bool, seen: &Seen, kind: &Kind) {
     let name = row.name.as_str();
     report.measure_of(name, kind.metrics.link_state, f64::from(u8::from(works)));
-    if !seen.counters {
-        return;
-    }
+    let Some(counters) = row.counters.as_deref().filter(|_| seen.counters) else { return };
     let admin = match row.admin {
         Admin::Up => Some(1.0),
         Admin::Down => Some(0.0),
         _ => None,
     };
     report.measure_of(name, kind.metrics.admin_state, admin);
-    report.measure_of(name, kind.metrics.speed, row.speed.map(|n| n as f64));
+    report.measure_of(
+        name,
+        kind.metrics.speed,
+        row.hardware.as_ref().and_then(|hardware| hardware.speed).map(|n| n as f64),
+    );
     // VPP prints the counters that are not zero, so one that is not there was read as zero.
-    for (spec, value) in kind.metrics.counters.into_iter().zip(counts(row)) {
+    for (spec, value) in kind.metrics.counters.into_iter().zip(counts(counters)) {
         report.measure_of(name, spec, value as f64);
     }
 }
@@ -508,17 +511,8 @@ pub(super) fn push_state(line: &mut String, row: &Interface) {
     }
 }
 
-fn evidence(row: &Interface, seen: &Seen) -> String {
-    let mut line = String::with_capacity(96);
-    push_state(&mut line, row);
-    if !row.hardware.is_empty() {
-        line.push_str(", ");
-        line.push_str(&row.hardware);
-    }
-    if let Some(speed) = row.speed {
-        line.push_str(&format!(", {speed} Mbit/s"));
-    }
-    let c = if seen.counters { row.counters } else { Counters::default() };
+/// The counters that somebody should know of.
+fn push_faults(line: &mut String, c: &Counters) {
     for (what, n) in [
         (", drops ", c.drops),
         (", punt ", c.punt),
@@ -531,6 +525,25 @@ fn evidence(row: &Interface, seen: &Seen) -> String {
             line.push_str(what);
             line.push_str(&n.to_string());
         }
+    }
+}
+
+fn evidence(row: &Interface, seen: &Seen) -> String {
+    /// What `: admin down, link down` takes, and a little more.
+    const WORDS: usize = 32;
+    let mut line = String::with_capacity(row.name.len() + WORDS);
+    push_state(&mut line, row);
+    let (name, speed) =
+        row.hardware.as_ref().map_or(("", None), |more| (more.name.as_str(), more.speed));
+    if !name.is_empty() {
+        line.push_str(", ");
+        line.push_str(name);
+    }
+    if let Some(speed) = speed {
+        line.push_str(&format!(", {speed} Mbit/s"));
+    }
+    if let Some(counters) = row.counters.as_deref().filter(|_| seen.counters) {
+        push_faults(&mut line, counters);
     }
     if let Some(guest) = seen.guest(&row.name) {
         let connected = if guest.connected { "connected" } else { "not connected" };

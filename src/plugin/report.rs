@@ -138,6 +138,12 @@ impl Metric {
         format!("{}{}", self.spec.name, if self.is_rate { RATE } else { "" })
     }
 
+    /// Whether this is its name, as [`Self::name`] would make it.
+    pub fn is_named(&self, name: &str) -> bool {
+        let bare = if self.is_rate { name.strip_suffix(RATE) } else { Some(name) };
+        bare == Some(self.spec.name)
+    }
+
     /// Whether it only goes up.
     pub fn is_counter(&self) -> bool {
         self.spec.kind == Kind::Counter && !self.is_rate

@@ -56,15 +56,24 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What was read.
     pub evidence: Vec<Evidence>,
-    /// What was measured, with the limits that were applied.
-    pub metrics: Vec<Measured>,
+    /// What was measured.
+    pub metrics: Vec<Metric>,
+    /// The limits that were applied, by metric name.
+    limits: Limits,
+}
+
+/// The limits of a run, by metric name; the last one for a metric wins.
+#[derive(Debug, Default, Clone)]
+struct Limits {
+    warning: Vec<(String, Range)>,
+    critical: Vec<(String, Range)>,
 }
 
 /// A metric and its limits.
 #[derive(Debug)]
-pub struct Measured {
+pub struct Measured<'v> {
     /// The metric.
-    pub metric: Metric,
+    pub metric: &'v Metric,
     /// The warning limit in force.
     pub warning: Option<Range>,
     /// The critical limit in force.
@@ -115,8 +124,18 @@ impl Rules {
         Asked { names: measured.chain(expected).map(str::to_owned).collect(), rates }
     }
 
-    fn limit(limits: &[(String, Range)], metric: &str) -> Option<Range> {
-        limits.iter().rev().find(|(name, _)| name == metric).map(|(_, range)| *range)
+    fn limits(&self) -> Limits {
+        Limits { warning: self.warning.clone(), critical: self.critical.clone() }
+    }
+}
+
+impl Limits {
+    fn of<'v>(&self, metric: &'v Metric) -> Measured<'v> {
+        let last = |limits: &[(String, Range)]| {
+            let mut named = limits.iter().rev().filter(|(name, _)| metric.is_named(name));
+            named.next().map(|(_, range)| *range)
+        };
+        Measured { metric, warning: last(&self.warning), critical: last(&self.critical) }
     }
 }
 
@@ -125,11 +144,11 @@ impl Verdict {
     pub fn of(spec: &'static Spec, report: Report, rules: &Rules) -> Self {
         let Report { object, when_ok, mut findings, evidence, metrics, facts, .. } = report;
         let broken = findings.iter().any(|f| f.status == Status::Critical);
-        let metrics: Vec<Measured> = metrics.into_iter().map(|m| measured(m, rules)).collect();
+        let limits = rules.limits();
         // A sentence without its object is not complete by itself.
         let whole = || Some(object.clone()).filter(|object| !object.is_empty());
-        findings.extend(metrics.iter().filter_map(|m| {
-            let passed = passed_limit(m)?;
+        findings.extend(metrics.iter().filter_map(|metric| {
+            let passed = passed_limit(&limits.of(metric))?;
             Some(Finding { object: passed.object.or_else(whole), ..passed })
         }));
         for expectation in &rules.expect {
@@ -151,7 +170,7 @@ impl Verdict {
                 // A rate is not there yet in a first run; its counter must be.
                 .filter(|name| {
                     let measured = name.strip_suffix(RATE).unwrap_or(name);
-                    !metrics.iter().any(|m| m.metric.spec.name == measured)
+                    !metrics.iter().any(|metric| metric.spec.name == measured)
                 })
                 .collect();
             blind.sort();
@@ -172,7 +191,13 @@ impl Verdict {
             findings,
             evidence,
             metrics,
+            limits,
         }
+    }
+
+    /// What was measured, with the limits that were applied.
+    pub fn measured(&self) -> impl Iterator<Item = Measured<'_>> {
+        self.metrics.iter().map(|metric| self.limits.of(metric))
     }
 
     /// A verdict of one finding: usage errors, timeouts, internal faults.
@@ -213,15 +238,6 @@ fn exit_code(status: Status, unknown_as: Option<Status>) -> u8 {
     match (status, unknown_as) {
         (Status::Unknown, Some(other)) => other.exit_code(),
         _ => status.exit_code(),
-    }
-}
-
-fn measured(metric: Metric, rules: &Rules) -> Measured {
-    let name = metric.name();
-    Measured {
-        warning: Rules::limit(&rules.warning, &name),
-        critical: Rules::limit(&rules.critical, &name),
-        metric,
     }
 }
 

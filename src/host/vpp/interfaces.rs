@@ -6,6 +6,8 @@
 
 use super::session::{Said, Session};
 use crate::host::Trouble;
+use memchr::memchr;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// One interface.
@@ -17,14 +19,23 @@ pub struct Interface {
     pub index: u32,
     /// Whether it is switched on.
     pub admin: Admin,
-    /// What was counted.
-    pub counters: Counters,
+    /// What was counted, where it was asked for.
+    pub counters: Option<Box<Counters>>,
     /// Its link.
     pub link: Link,
-    /// What its driver calls it, where that is another name.
-    pub hardware: String,
+    /// What else is known of its hardware: nothing of most virtual interfaces.
+    pub hardware: Option<Box<Hardware>>,
+}
+
+/// What `show hardware-interfaces` says of an interface beside its link.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hardware {
+    /// What its driver calls it; empty where it is the interface's own name.
+    pub name: String,
     /// Megabits per second, where VPP knows.
     pub speed: Option<u64>,
+    /// Hardware indices of the members of a bond of the driver.
+    pub members: Vec<u32>,
 }
 
 /// The administrator's will.
@@ -196,7 +207,7 @@ impl Session<'_> {
         command: &str,
         head: &[&str],
         mut names: Vec<&'n str>,
-        row: &mut dyn FnMut(&str),
+        row: &mut dyn FnMut(&[u8]),
     ) -> Result<Vec<&'n str>, Trouble> {
         let mut absent = Vec::new();
         while !names.is_empty() {
@@ -241,8 +252,7 @@ impl Session<'_> {
             match &slots[slot] {
                 Slot::Row(hardware) => {
                     row.link = hardware.link(&bonds);
-                    row.hardware.clone_from(&hardware.hardware);
-                    row.speed = hardware.speed;
+                    row.hardware.clone_from(&hardware.more);
                 }
                 Slot::Gone => row.link = Link::Gone,
                 Slot::Unlisted => {}
@@ -309,14 +319,9 @@ fn shown(name: &str) -> &str {
 
 /// The interface that a sub-interface is on, or the interface itself.
 fn carrier(name: &str) -> &str {
-    match name.rsplit_once('.') {
-        Some((carrier, number))
-            if !carrier.is_empty()
-                && !number.is_empty()
-                && number.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            carrier
-        }
+    let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
+    match name[..name.len() - digits].strip_suffix('.') {
+        Some(carrier) if digits > 0 && !carrier.is_empty() => carrier,
         _ => name,
     }
 }
@@ -386,72 +391,94 @@ impl<K: Fn(&str) -> bool> SoftwareRows<K> {
         Self { keep, counted, rows: Vec::new(), total: 0, kept: false }
     }
 
-    fn take(&mut self, line: &str) {
+    fn take(&mut self, line: &[u8]) {
         if indented(line) {
-            let counts = self.kept && self.rows.len() <= self.counted;
-            if let Some(row) = self.rows.last_mut().filter(|_| counts) {
-                row.counters.take(line);
+            let row = self.rows.last_mut().filter(|_| self.kept);
+            if let Some(counters) = row.and_then(|row| row.counters.as_mut()) {
+                counters.take(line);
             }
             return;
         }
         let Some((name, index, rest)) = name_and_index(line) else { return };
-        let mut words = rest.trim_ascii_start().splitn(2, ' ');
-        let Some(state) = words.next().filter(|state| !state.is_empty()) else { return };
+        let (state, rest) = first_word(rest.trim_ascii_start());
+        if state.is_empty() {
+            return;
+        }
+        let name = match std::str::from_utf8(name) {
+            Ok(name) => Cow::Borrowed(name),
+            Err(_) => String::from_utf8_lossy(name),
+        };
         self.total += 1;
-        self.kept = (self.keep)(name);
+        self.kept = (self.keep)(&name);
         if !self.kept {
             return;
         }
-        let mut counters = Counters::default();
-        if self.rows.len() < self.counted {
-            counters.take(words.next().unwrap_or_default());
-        }
+        let counters = (self.rows.len() < self.counted).then(|| {
+            let mut counters = Box::<Counters>::default();
+            counters.take(rest);
+            counters
+        });
         self.rows.push(Interface {
-            name: name.to_owned(),
+            name: name.into_owned(),
             index,
             admin: Admin::of(state),
             counters,
             link: Link::Unlisted,
-            hardware: String::new(),
-            speed: None,
+            hardware: None,
         });
     }
 }
 
 /// Whether a line goes on with what stands above it.
-fn indented(line: &str) -> bool {
-    matches!(line.as_bytes().first(), Some(b' ' | b'\t'))
+fn indented(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b' ' | b'\t'))
 }
 
-/// The first two columns: 32 bytes of a name, which may be followed by no space, and a number.
-fn name_and_index(line: &str) -> Option<(&str, u32, &str)> {
+/// The first two columns, a name and a number, and what follows. No space need be between them
+/// where the name fills its column.
+fn name_and_index(line: &[u8]) -> Option<(&[u8], u32, &[u8])> {
+    let word = memchr(b' ', line)?;
     let split = |at: usize| {
         let (name, rest) = line.split_at_checked(at)?;
-        let rest = rest.trim_ascii_start();
-        let (index, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        Some((name.trim_ascii_end(), index.parse().ok()?, rest))
+        let (index, rest) = first_word(rest.trim_ascii_start());
+        Some((name, number(index)?, rest))
     };
-    let first_word = || line.find(' ').and_then(split);
-    split(SHOWN).or_else(first_word).filter(|(name, ..)| !name.is_empty() && !name.contains(' '))
+    split(word.min(SHOWN)).or_else(|| split(word)).filter(|(name, ..)| !name.is_empty())
+}
+
+/// Up to the first space, and what stands behind it.
+fn first_word(text: &[u8]) -> (&[u8], &[u8]) {
+    match memchr(b' ', text) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, b""),
+    }
+}
+
+/// A number of decimal digits alone.
+fn number(text: &[u8]) -> Option<u32> {
+    let digit = |n: u32, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+        n.checked_mul(10)?.checked_add(digit)
+    };
+    if text.is_empty() { None } else { text.iter().try_fold(0, digit) }
 }
 
 impl Admin {
-    fn of(state: &str) -> Self {
-        match state.split('/').next().unwrap_or(state) {
-            "up" => Self::Up,
-            "down" => Self::Down,
-            "slave" | "bond-slave" => Self::Member,
-            "error" => Self::Error,
-            _ => Self::Other(state.to_owned()),
+    fn of(state: &[u8]) -> Self {
+        match state.split(|byte| *byte == b'/').next().unwrap_or(state) {
+            b"up" => Self::Up,
+            b"down" => Self::Down,
+            b"slave" | b"bond-slave" => Self::Member,
+            b"error" => Self::Error,
+            _ => Self::Other(String::from_utf8_lossy(state).into_owned()),
         }
     }
 }
 
 impl Counters {
-    /// One counter, at the end of a line that may begin with other columns. In bytes: there are
-    /// tens of thousands of such lines.
-    fn take(&mut self, text: &str) {
-        let text = text.as_bytes().trim_ascii_end();
+    /// One counter, at the end of a line that may begin with other columns.
+    fn take(&mut self, text: &[u8]) {
+        let text = text.trim_ascii_end();
         let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
         let (name, count) = text.split_at(text.len() - digits);
         if digits == 0 || name.last() != Some(&b' ') {
@@ -489,10 +516,7 @@ fn last_word(text: &[u8]) -> (&[u8], &[u8]) {
 struct HardwareRow {
     index: u32,
     link: HardwareLink,
-    /// Empty where it is the interface's own name.
-    hardware: String,
-    members: Vec<u32>,
-    speed: Option<u64>,
+    more: Option<Box<Hardware>>,
 }
 
 /// What is known of the hardware of one name.
@@ -522,12 +546,12 @@ enum HardwareLink {
 }
 
 impl HardwareLink {
-    fn of(word: &str) -> Self {
+    fn of(word: &[u8]) -> Self {
         match word {
-            "up" => Self::Up,
-            "down" => Self::Down,
-            "slave" => Self::Member,
-            _ => Self::Other(word.to_owned()),
+            b"up" => Self::Up,
+            b"down" => Self::Down,
+            b"slave" => Self::Member,
+            _ => Self::Other(String::from_utf8_lossy(word).into_owned()),
         }
     }
 }
@@ -544,33 +568,27 @@ struct HardwareRows<'r> {
 }
 
 impl HardwareRows<'_> {
-    fn take(&mut self, line: &str) {
+    fn take(&mut self, line: &[u8]) {
         if indented(line) {
-            let Some(text) = line.strip_prefix("  Link speed:") else { return };
+            let Some(text) = line.strip_prefix(b"  Link speed:") else { return };
+            let Some(speed) = megabits(text) else { return };
             if let Some(Slot::Row(row)) = self.at.map(|at| &mut self.slots[at]) {
-                row.speed = megabits(text);
+                row.more.get_or_insert_default().speed = Some(speed);
             }
             return;
         }
         let Some((name, index, rest)) = name_and_index(line) else { return };
         self.at = self.place(name);
         let Some(at) = self.at else { return };
-        let rest = rest.trim_ascii();
-        let (link, hardware) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (link, hardware) = first_word(rest.trim_ascii());
         let hardware = hardware.trim_ascii();
-        let members = hardware.strip_prefix("Slave-Idx:").unwrap_or_default();
-        let other = if hardware == self.names[at] { "" } else { hardware };
-        self.slots[at] = Slot::Row(HardwareRow {
-            index,
-            link: HardwareLink::of(link),
-            hardware: other.to_owned(),
-            members: members.split_ascii_whitespace().flat_map(str::parse).collect(),
-            speed: None,
-        });
+        let same = hardware == self.names[at].as_bytes();
+        let more = (!same && !hardware.is_empty()).then(|| Box::new(Hardware::of(hardware)));
+        self.slots[at] = Slot::Row(HardwareRow { index, link: HardwareLink::of(link), more });
     }
 
-    fn place(&mut self, name: &str) -> Option<usize> {
-        let is = |at: &usize| shown(self.names[*at]) == name;
+    fn place(&mut self, name: &[u8]) -> Option<usize> {
+        let is = |at: &usize| shown(self.names[*at]).as_bytes() == name;
         let after = self.batch[self.next..].iter().position(is).map(|nth| self.next + nth);
         let nth = after.or_else(|| self.batch.iter().position(is))?;
         self.next = nth + 1;
@@ -578,9 +596,21 @@ impl HardwareRows<'_> {
     }
 }
 
+impl Hardware {
+    /// The last column: the driver's name of it, or what a bond of the driver consists of.
+    fn of(column: &[u8]) -> Self {
+        let members = column.strip_prefix(b"Slave-Idx:").unwrap_or_default();
+        Self {
+            name: String::from_utf8_lossy(column).into_owned(),
+            speed: None,
+            members: members.split(|byte| *byte == b' ').filter_map(number).collect(),
+        }
+    }
+}
+
 /// `10 Gbps`, `2.5 Gbps`, `100 Mbps`.
-fn megabits(text: &str) -> Option<u64> {
-    let (number, unit) = text.trim().split_once(' ')?;
+fn megabits(text: &[u8]) -> Option<u64> {
+    let (number, unit) = std::str::from_utf8(text).ok()?.trim().split_once(' ')?;
     let number: f64 = number.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0)?;
     let megabits = match unit.trim() {
         "Gbps" => number * 1000.0,
@@ -599,9 +629,10 @@ struct DriverBond {
 
 impl DriverBond {
     fn of((row, slot): (&Interface, &Slot)) -> Option<Self> {
-        let hardware = slot.row().filter(|hardware| !hardware.members.is_empty())?;
+        let hardware = slot.row()?;
+        let members = hardware.more.as_ref().map(|more| &more.members)?;
         let up = row.admin == Admin::Up && hardware.link == HardwareLink::Up;
-        Some(Self { name: row.name.clone(), up, members: hardware.members.clone() })
+        (!members.is_empty()).then(|| Self { name: row.name.clone(), up, members: members.clone() })
     }
 }
 
@@ -620,8 +651,10 @@ impl HardwareRow {
 }
 
 #[cfg(any(test, fuzzing))]
-pub(super) fn read_all(lines: &[String]) {
+pub(super) fn read_all(raw: &[Vec<u8>]) {
     let mut software = SoftwareRows::new(|_| true, usize::MAX);
+    let lines: Vec<String> =
+        raw.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     let name = lines.first().map_or("local0", |line| shown(line));
     let mut slots = vec![Slot::Unlisted, Slot::Unlisted];
     let mut hardware = HardwareRows {
@@ -631,9 +664,9 @@ pub(super) fn read_all(lines: &[String]) {
         slots: &mut slots,
         at: None,
     };
-    for line in lines {
-        software.take(line);
-        hardware.take(line);
+    for (raw, line) in raw.iter().zip(&lines) {
+        software.take(raw);
+        hardware.take(raw);
         let names: Vec<&str> = line.split(' ').collect();
         culprit(&names, line);
         batches("show interface", &names);
@@ -646,7 +679,7 @@ mod tests {
 
     fn software(text: &str) -> Vec<Interface> {
         let mut rows = SoftwareRows::new(|_| true, usize::MAX);
-        text.lines().skip(1).for_each(|line| rows.take(line));
+        text.lines().skip(1).for_each(|line| rows.take(line.as_bytes()));
         rows.rows
     }
 
@@ -654,7 +687,7 @@ mod tests {
         let mut slots = vec![Slot::Unlisted; names.len()];
         let batch: Vec<usize> = (0..names.len()).collect();
         let mut rows = HardwareRows { names, batch: &batch, next: 0, slots: &mut slots, at: None };
-        text.lines().skip(1).for_each(|line| rows.take(line));
+        text.lines().skip(1).for_each(|line| rows.take(line.as_bytes()));
         slots
     }
 
@@ -674,7 +707,7 @@ mod tests {
             punt: 47,
             ..Counters::default()
         };
-        assert_eq!(host.counters, counters);
+        assert_eq!(host.counters.as_deref(), Some(&counters));
         let text =
             include_str!("../../../tests/fixtures/vpp/25.10-healthy/show_hardware-interfaces.txt");
         let names = ["local0", "GigabitEthernet0/8/0", "host-vv0.100", "BondEthernet0"];
@@ -683,9 +716,8 @@ mod tests {
             Slot::Row(HardwareRow {
                 index,
                 link,
-                hardware: hardware.into(),
-                members: vec![],
-                speed: None,
+                more: (!hardware.is_empty())
+                    .then(|| Box::new(Hardware { name: hardware.into(), ..Hardware::default() })),
             })
         };
         let expected = [
@@ -750,8 +782,8 @@ mod tests {
             assert_eq!(rows.len(), 1, "{line}");
             let row = &rows[0];
             assert_eq!(
-                (row.name.as_str(), row.index, &row.admin, row.counters.drops),
-                (name, index, &admin, drops),
+                (row.name.as_str(), row.index, &row.admin, row.counters.as_ref().map(|c| c.drops)),
+                (name, index, &admin, Some(drops)),
                 "{line}"
             );
         }
@@ -771,8 +803,9 @@ mod tests {
             \x20 Link speed: unknown\n";
         let slots = hardware(text, &["BondEthernet0", "GigabitEthernet0/8/0", "eth1"]);
         let rows: Vec<_> = slots.iter().filter_map(Slot::row).collect();
-        assert_eq!(rows[0].members, [1, 2]);
-        let speeds: Vec<_> = rows.iter().map(|row| row.speed).collect();
+        let more: Vec<_> = rows.iter().map(|row| row.more.clone().unwrap_or_default()).collect();
+        assert_eq!(more[0].members, [1, 2]);
+        let speeds: Vec<_> = more.iter().map(|more| more.speed).collect();
         assert_eq!(speeds, [Some(20_000), Some(2500), None]);
         assert_eq!(rows[1].link, HardwareLink::Member);
         assert_eq!(rows[2].link, HardwareLink::Other("blue".into()));

@@ -37,9 +37,11 @@ impl Session<'_> {
 /// call. No reader may panic, whatever VPP or something else says.
 #[cfg(any(test, fuzzing))]
 pub fn read_by_all(bytes: &[u8]) {
-    let mut lines = Vec::new();
-    reply::Reply::to("show").take(bytes, &mut |line| lines.push(line.to_owned()));
-    interfaces::read_all(&lines);
+    let mut raw: Vec<Vec<u8>> = Vec::new();
+    reply::Reply::to("show").take(bytes, &mut |line| raw.push(line.to_owned()));
+    interfaces::read_all(&raw);
+    let lines: Vec<String> =
+        raw.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     vitals::read_all(&lines);
     bonds::read_all(&lines);
     guests::read_all(&lines);

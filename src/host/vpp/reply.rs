@@ -2,8 +2,7 @@
 //! taken as one, the end recognised. Lines are handed on at once, so that a reply of any length
 //! costs no memory.
 
-use std::borrow::Cow;
-use std::io::BufRead;
+use memchr::memchr3;
 
 /// How far a reply is.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,32 +57,36 @@ impl Reply {
         Self { echo: Some(command.to_owned()), ..Self::default() }
     }
 
-    /// Takes the next bytes and hands on each line that is complete.
-    pub fn take(&mut self, mut bytes: &[u8], each_line: &mut dyn FnMut(&str)) -> Heard {
+    /// Takes the next bytes and hands on each line that is complete, as bytes: there are tens of
+    /// thousands of them, and only few are looked into.
+    pub fn take(&mut self, bytes: &[u8], each_line: &mut dyn FnMut(&[u8])) -> Heard {
         self.length += bytes.len();
-        while let Some(&byte) = bytes.first() {
-            match (self.telnet, byte) {
-                (Telnet::Text, 0) => {
-                    if !self.line.is_empty() {
-                        self.hand_on_kept(each_line);
-                    }
-                    return Heard::Complete;
-                }
-                (Telnet::Text, IAC) => {
+        let mut rest = bytes;
+        while let [byte, others @ ..] = rest {
+            if !matches!(self.telnet, Telnet::Text) {
+                self.negotiate(*byte);
+                rest = others;
+                continue;
+            }
+            let Some(at) = memchr3(b'\n', 0, IAC, rest) else {
+                self.line.extend_from_slice(rest);
+                break;
+            };
+            let (text, end) = (&rest[..at], rest[at]);
+            rest = &rest[at + 1..];
+            match end {
+                b'\n' if self.line.is_empty() => self.hand_on(text, each_line),
+                b'\n' => self.hand_on_with_kept(text, each_line),
+                IAC => {
+                    self.line.extend_from_slice(text);
                     self.greeted = true;
                     self.telnet = Telnet::Command;
-                    bytes = &bytes[1..];
-                }
-                (Telnet::Text, _) => {
-                    let text = before(bytes, 0);
-                    // Text is ASCII, and to see that is quicker than a search.
-                    let text = if text.is_ascii() { text } else { before(text, IAC) };
-                    self.take_text(text, each_line);
-                    bytes = &bytes[text.len()..];
                 }
                 _ => {
-                    self.negotiate(byte);
-                    bytes = &bytes[1..];
+                    if !(text.is_empty() && self.line.is_empty()) {
+                        self.hand_on_with_kept(text, each_line);
+                    }
+                    return Heard::Complete;
                 }
             }
         }
@@ -95,23 +98,6 @@ impl Reply {
             return Heard::Nonsense(format!("more than 64 MiB: {}", self.first));
         }
         Heard::More
-    }
-
-    /// Takes text without telnet commands; the beginning of a line is kept until its end comes.
-    fn take_text(&mut self, mut text: &[u8], each_line: &mut dyn FnMut(&str)) {
-        loop {
-            let line = before(text, b'\n');
-            if line.len() == text.len() {
-                return self.line.extend_from_slice(line);
-            }
-            if self.line.is_empty() {
-                self.hand_on(line, each_line);
-            } else {
-                self.line.extend_from_slice(line);
-                self.hand_on_kept(each_line);
-            }
-            text = &text[line.len() + 1..];
-        }
     }
 
     /// What has been said of a reply that goes no further; empty if nothing was.
@@ -137,28 +123,28 @@ impl Reply {
         };
     }
 
-    fn hand_on_kept(&mut self, each_line: &mut dyn FnMut(&str)) {
+    /// A line that began in bytes that came before.
+    fn hand_on_with_kept(&mut self, rest: &[u8], each_line: &mut dyn FnMut(&[u8])) {
         let mut line = std::mem::take(&mut self.line);
+        line.extend_from_slice(rest);
         self.hand_on(&line, each_line);
         line.clear();
         self.line = line;
     }
 
-    fn hand_on(&mut self, line: &[u8], each_line: &mut dyn FnMut(&str)) {
+    fn hand_on(&mut self, line: &[u8], each_line: &mut dyn FnMut(&[u8])) {
         // One at the end belongs to the line's end, one in front to a banner.
         let line = if let [line @ .., b'\r'] = line { line } else { line };
         let line = if let [b'\r', line @ ..] = line { line } else { line };
-        let text = match std::str::from_utf8(line) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(line),
-        };
-        if self.echo.is_some() && self.echo.take().as_deref() == Some(text.trim()) {
+        if self.echo.is_some()
+            && self.echo.take().is_some_and(|echo| echo.as_bytes() == line.trim_ascii())
+        {
             return;
         }
         if self.first.is_empty() {
-            self.first = beginning(text.as_bytes());
+            self.first = beginning(line);
         }
-        each_line(&text);
+        each_line(line);
     }
 
     fn keep_first(&mut self) {
@@ -171,17 +157,6 @@ impl Reply {
 /// What is kept of a line for those who must be told of it.
 fn beginning(line: &[u8]) -> String {
     String::from_utf8_lossy(&line[..line.len().min(FIRST_LINE)]).trim().to_owned()
-}
-
-/// Up to the first such byte. The standard library's search is many times as quick as a loop in
-/// code that is compiled for size.
-fn before(bytes: &[u8], end: u8) -> &[u8] {
-    let mut rest = bytes;
-    let passed = rest.skip_until(end).unwrap_or(bytes.len());
-    match &bytes[..passed] {
-        [before @ .., last] if *last == end => before,
-        all => all,
-    }
 }
 
 #[cfg(test)]
@@ -197,7 +172,9 @@ mod tests {
         let mut lines = Vec::new();
         let mut heard = Heard::More;
         for piece in pieces {
-            heard = reply.take(piece, &mut |line| lines.push(line.to_owned()));
+            heard = reply.take(piece, &mut |line| {
+                lines.push(String::from_utf8(line.to_vec()).expect("ASCII"));
+            });
         }
         (lines, heard)
     }

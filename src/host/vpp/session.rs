@@ -112,6 +112,14 @@ impl<'p> Session<'p> {
         command: &str,
         each_line: &mut dyn FnMut(&str),
     ) -> Result<Answer, Trouble> {
+        self.ask_bytes(command, &mut |line| each_line(&String::from_utf8_lossy(line)))
+    }
+
+    fn ask_bytes(
+        &mut self,
+        command: &str,
+        each_line: &mut dyn FnMut(&[u8]),
+    ) -> Result<Answer, Trouble> {
         if let Some(trouble) = &self.lost {
             return Err(trouble.clone());
         }
@@ -129,7 +137,7 @@ impl<'p> Session<'p> {
     fn connect(
         &mut self,
         command: &str,
-        each_line: &mut dyn FnMut(&str),
+        each_line: &mut dyn FnMut(&[u8]),
     ) -> Result<Answer, Trouble> {
         let mut first = None;
         let place = self.place;
@@ -161,7 +169,7 @@ impl<'p> Session<'p> {
         &mut self,
         line: Result<Line, Remote>,
         command: &str,
-        each_line: &mut dyn FnMut(&str),
+        each_line: &mut dyn FnMut(&[u8]),
     ) -> (Result<Answer, Trouble>, bool) {
         let new = line.is_err();
         let mut dialogue = Command::new(command, new, each_line);
@@ -187,7 +195,7 @@ impl<'p> Session<'p> {
     fn again(
         &mut self,
         command: &str,
-        each_line: &mut dyn FnMut(&str),
+        each_line: &mut dyn FnMut(&[u8]),
     ) -> (Result<Answer, Trouble>, bool) {
         match self.line.take() {
             Some(line) => self.exchange(Ok(line), command, each_line),
@@ -198,8 +206,8 @@ impl<'p> Session<'p> {
         }
     }
 
-    /// Runs a command that prints a table under a header which begins with these words. Rows come
-    /// with the header; what stands before it is passed over.
+    /// Runs a command that prints a table under a header which begins with these words. What stands
+    /// before it is passed over; what follows is handed on as bytes, for it may be long.
     ///
     /// # Errors
     /// As [`Self::ask`]; a reply without the header is unreadable, unless it refuses.
@@ -207,17 +215,19 @@ impl<'p> Session<'p> {
         &mut self,
         command: &str,
         head: &[&str],
-        row: &mut dyn FnMut(&str),
+        row: &mut dyn FnMut(&[u8]),
     ) -> Result<Said, Trouble> {
         let mut began = false;
         let mut refused = None;
-        let answer = self.ask(command, &mut |line| {
+        let answer = self.ask_bytes(command, &mut |line| {
             if began {
-                row(line);
-            } else if begins(line, head) {
+                return row(line);
+            }
+            let line = String::from_utf8_lossy(line);
+            if begins(&line, head) {
                 began = true;
             } else if refused.is_none() {
-                refused = refusal(line).map(str::to_owned);
+                refused = refusal(&line).map(str::to_owned);
             }
         })?;
         self.said(command, began, refused, answer)
@@ -294,14 +304,14 @@ impl Drop for Session<'_> {
 struct Command<'c> {
     opening: Vec<u8>,
     reply: Reply,
-    each_line: &'c mut dyn FnMut(&str),
+    each_line: &'c mut dyn FnMut(&[u8]),
 }
 
 /// The terminal type that makes a session for programs (`IAC SB TTYPE IS vppctl IAC SE`).
 const TERMINAL: &[u8] = b"\xff\xfa\x18\x00vppctl\xff\xf0";
 
 impl<'c> Command<'c> {
-    fn new(command: &str, new: bool, each_line: &'c mut dyn FnMut(&str)) -> Self {
+    fn new(command: &str, new: bool, each_line: &'c mut dyn FnMut(&[u8])) -> Self {
         let mut opening = if new { TERMINAL.to_vec() } else { Vec::new() };
         opening.extend_from_slice(command.as_bytes());
         opening.push(b'\n');

@@ -154,7 +154,7 @@ impl Session<'_> {
         const COMMAND: &str = "show errors";
         let mut counters: Vec<ErrorCounter> = Vec::new();
         let said = self.table(COMMAND, &["Count", "Node", "Reason"], &mut |line| {
-            let Some(counter) = error_in(line) else { return };
+            let Some(counter) = error_in(&String::from_utf8_lossy(line)) else { return };
             // Until 22.x a line per thread.
             match counters.iter_mut().find(|known| known.name == counter.name) {
                 Some(known) => known.count = known.count.saturating_add(counter.count),

@@ -1,27 +1,26 @@
 //! The formats of one metric a line. The status stands before them as a `#` comment: Prometheus
 //! and `InfluxDB` know comments, Sensu's readers of the others skip what is no metric.
 
-use super::{Page, Style};
+use super::{Page, Style, as_many_as_fit};
 use crate::plugin::report::Metric;
 use crate::plugin::text;
-use crate::plugin::verdict::{Measured, Verdict};
+use crate::plugin::verdict::Verdict;
 
 pub(super) fn prometheus(verdict: &Verdict, style: Style) -> String {
-    let mut sorted: Vec<&Measured> = verdict.metrics.iter().collect();
+    let mut sorted: Vec<&Metric> = verdict.metrics.iter().collect();
     // All samples of a family must stand together.
-    sorted.sort_by_key(|m| (m.metric.spec.prometheus, m.metric.is_rate));
+    sorted.sort_by_key(|m| (m.spec.prometheus, m.is_rate));
     let mut family = String::new();
-    let metrics = sorted.into_iter().map(|m| {
-        let sample = prometheus_sample(verdict, &m.metric);
-        let name = prometheus_name(&m.metric);
+    page(verdict, style, sorted, |m| {
+        let sample = prometheus_sample(verdict, m);
+        let name = prometheus_name(m);
         if name == family {
             return sample;
         }
-        let kind = if m.metric.is_counter() { "counter" } else { "gauge" };
+        let kind = if m.is_counter() { "counter" } else { "gauge" };
         family = name;
         format!("# TYPE {family} {kind}\n{sample}")
-    });
-    page(verdict, style, metrics.collect())
+    })
 }
 
 fn prometheus_name(metric: &Metric) -> String {
@@ -47,50 +46,57 @@ fn prometheus_sample(verdict: &Verdict, metric: &Metric) -> String {
 
 pub(super) fn influxdb(verdict: &Verdict, style: Style) -> String {
     let check = verdict.spec.name;
-    let line = |m: &Measured| {
+    let line = |m: &Metric| {
         let tag = |(key, value)| format!(",{key}={}", text::label(value));
-        let tags: String = verdict.labels(&m.metric).map(tag).collect();
-        let value = text::number(m.metric.value);
-        format!("{check}{tags} {}={value} {}000000000", m.metric.name(), style.now)
+        let tags: String = verdict.labels(m).map(tag).collect();
+        let value = text::number(m.value);
+        format!("{check}{tags} {}={value} {}000000000", m.name(), style.now)
     };
-    page(verdict, style, verdict.metrics.iter().map(line).collect())
+    page(verdict, style, &verdict.metrics, line)
 }
 
 pub(super) fn graphite(verdict: &Verdict, style: Style) -> String {
     let check = verdict.spec.name;
-    let line = |m: &Measured| {
+    let line = |m: &Metric| {
         // A dot opens a level of the tree; in a name it is none.
         let level = |(_, value)| format!("{}.", text::label(value).replace('.', "_"));
-        let path: String = verdict.labels(&m.metric).map(level).collect();
-        let value = text::number(m.metric.value);
-        format!("{check}.{path}{} {value} {}", m.metric.name(), style.now)
+        let path: String = verdict.labels(m).map(level).collect();
+        let value = text::number(m.value);
+        format!("{check}.{path}{} {value} {}", m.name(), style.now)
     };
-    page(verdict, style, verdict.metrics.iter().map(line).collect())
+    page(verdict, style, &verdict.metrics, line)
 }
 
 pub(super) fn opentsdb(verdict: &Verdict, style: Style) -> String {
     let check = verdict.spec.name;
-    let line = |m: &Measured| {
+    let line = |m: &Metric| {
         let tag = |(key, value)| format!("{key}={}", text::label(value).replace(':', "_"));
-        let mut tags: Vec<String> = verdict.labels(&m.metric).map(tag).collect();
+        let mut tags: Vec<String> = verdict.labels(m).map(tag).collect();
         if tags.is_empty() {
             tags.push(format!("check={check}"));
         }
-        let value = text::number(m.metric.value);
-        format!("{check}.{} {} {value} {}", m.metric.name(), style.now, tags.join(" "))
+        let value = text::number(m.value);
+        format!("{check}.{} {} {value} {}", m.name(), style.now, tags.join(" "))
     };
-    page(verdict, style, verdict.metrics.iter().map(line).collect())
+    page(verdict, style, &verdict.metrics, line)
 }
 
 /// The comment with the status, then the metrics that fit; evidence only where it is asked for.
-fn page(verdict: &Verdict, style: Style, metrics: Vec<String>) -> String {
+fn page<'v>(
+    verdict: &Verdict,
+    style: Style,
+    metrics: impl IntoIterator<Item = &'v Metric>,
+    line: impl FnMut(&'v Metric) -> String,
+) -> String {
     let first = format!("# {}", verdict.first_line());
-    let mut page = Page { metrics, ..Page::default() };
+    let room = style.max_output.saturating_sub(first.len() + 2);
+    let (metrics, more) = as_many_as_fit(metrics, room, line);
+    let mut page = Page { metrics, dropped: (0, more), ..Page::default() };
     if style.verbose {
         let lines = verdict.evidence.iter().map(|e| format!("# {}", text::line(&e.text)));
         page.fine = lines.collect();
     }
-    let page = page.fit(style.max_output.saturating_sub(first.len() + 2));
+    let page = page.fit(room);
     let notice = page.notice().map(|notice| format!("# {notice}"));
     let mut lines = vec![first];
     lines.extend(page.fine);

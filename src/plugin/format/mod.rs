@@ -54,7 +54,7 @@ pub fn render(verdict: &Verdict, style: Style) -> String {
 fn as_many_as_fit<T>(
     of: impl IntoIterator<Item = T>,
     max: usize,
-    write: impl Fn(T) -> String,
+    mut write: impl FnMut(T) -> String,
 ) -> (Vec<String>, usize) {
     let mut of = of.into_iter();
     let mut size = 0;
@@ -99,7 +99,8 @@ impl Page {
         };
         let (fine, more_fine) = lines(true);
         let (notes, more_notes) = lines(false);
-        let (metrics, more_metrics) = as_many_as_fit(&verdict.metrics, room, metric);
+        let (metrics, more_metrics) =
+            as_many_as_fit(verdict.measured(), room, |measured| metric(&measured));
         self.dropped.0 += more_fine + more_notes;
         self.dropped.1 += more_metrics;
         (self.fine, self.notes, self.metrics) = (fine, notes, metrics);
