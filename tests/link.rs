@@ -402,7 +402,7 @@ const SWITCH: &[Broken] = &[
         "vs set Port eth1 tag=5",
         "host_pnic-network eth1 100",
         TAG,
-        "eth1 does not carry VLAN 100: it is an access port of VLAN 5",
+        "eth1 does not carry VLAN 100 with its tag: it is an access port of VLAN 5",
         "vs clear Port eth1 tag",
     ),
     broken(

@@ -193,9 +193,12 @@ fn not_carried(view: &View, nic: usize, vlan: u16) -> Fault {
         Some((port, _)) => {
             let vlans = super::graph::vlans(port).unwrap_or_default();
             let vlans: Vec<String> = vlans.iter().map(u64::to_string).collect();
-            let is = if port.tag.0.is_some() { "an access port of" } else { "a trunk of" };
-            let text = format!("{name} does not carry {what}: it is {is} VLAN {}", vlans.join(","));
-            (code::WRONG_TAG, text)
+            let (tagged, is) = match port.tag.0 {
+                Some(_) => (" with its tag", "an access port of"),
+                None => ("", "a trunk of"),
+            };
+            let is = format!("it is {is} VLAN {}", vlans.join(","));
+            (code::WRONG_TAG, format!("{name} does not carry {what}{tagged}: {is}"))
         }
         None if vlan == 0 => {
             (code::NOT_JOINED, format!("{name} carries no network: it is in no bridge"))

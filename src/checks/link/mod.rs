@@ -270,7 +270,7 @@ fn look_at_ovs(snapshot: &mut Snapshot, args: &Args, host: &Host, place: &Place)
     let [from, to] = args.ends();
     let joined = graph.chain(kind, &graph.ends(kind.from, from), &graph.ends(kind.to, to));
     if joined.is_none() {
-        snapshot.ovs = Some(host.ovs_ports(place, &Wanted::All));
+        snapshot.ovs = Some(host.ovs_ports(place, &Wanted::AllWithoutFigures));
     }
 }
 

@@ -516,6 +516,36 @@ fn a_domain_has_the_vnics_that_libvirt_says() {
 }
 
 #[test]
+fn an_access_port_puts_no_tag_on_its_wire() {
+    let mut host = host();
+    port(&mut host, "eth1").tag = Optional(Some(5));
+    assert_eq!(codes(host, "host_pnic-network eth1 5"), ["wrong-tag"]);
+}
+
+#[test]
+fn a_patch_that_holds_is_preferred_to_one_that_does_not() {
+    let mut host = host();
+    plug(tables(&mut host), 0, "int-aa", "patch", &[("peer", "phy-br-ex")], None);
+    assert!(codes(host, "vedge-host_pnic br-int eth1").is_empty());
+}
+
+#[test]
+fn a_tunnel_leaves_by_its_own_address_only() {
+    let mut host = host();
+    host.tunnels.addresses.push((8, "198.51.100.1".parse().expect("an address")));
+    assert_eq!(codes(host, "otep-host_pnic vxlan-1 bd0"), ["not-joined"]);
+}
+
+#[test]
+fn what_kernel_and_database_both_say_is_told_once() {
+    let mut host = host();
+    link(&mut host, "eth1").admin_up = false;
+    interface(&mut host, "eth1").admin_state = Optional(Some("down".into()));
+    interface(&mut host, "eth1").link_state = Optional(Some("down".into()));
+    assert_eq!(codes(host, "vedge-host_pnic br-ex eth1"), ["admin-down"]);
+}
+
+#[test]
 fn a_bond_is_a_place_of_its_own() {
     let mut half = host();
     interface(&mut half, "bd0").link_state = Optional(Some("down".into()));

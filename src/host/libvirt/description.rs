@@ -149,7 +149,22 @@ fn name(text: &str) -> Result<(&str, &str), String> {
 mod tests {
     use super::*;
 
-    /// As libvirt 9.0 describes a running domain, shortened.
+    /// As libvirt 9.0.0 described it to `virsh dumpxml`.
+    const CAPTURED: &str = include_str!("../../../tests/fixtures/libvirt/description.xml");
+
+    #[test]
+    fn a_captured_description_is_understood() {
+        let found = vnics(CAPTURED).expect("a description");
+        let taps: Vec<_> = found.iter().filter_map(|vnic| vnic.target.as_deref()).collect();
+        assert_eq!(taps, ["tap1ab-01", "tap2ab-02"]);
+        let second = &found[1];
+        assert_eq!(second.iface_id.as_deref(), Some("22222222-01aa-4000-8000-000000000001"));
+        assert_eq!((found[0].unplugged, second.unplugged), (false, true));
+        assert_eq!(found[0].mac, "fa:16:3e:00:00:01".parse().ok());
+        assert_eq!(found[0].bridge.as_deref(), Some("qbr1ab-01"));
+    }
+
+    /// What else a description may have in it.
     const RUNNING: &str = r#"<domain type='kvm' id='1'>
   <name>vm1</name>
   <metadata><nova:port xmlns:nova="http://x/1" uuid="a&amp;b"/><!-- <interface> --></metadata>

@@ -334,6 +334,33 @@ mod tests {
     }
 
     #[test]
+    fn the_call_for_a_description_is_that_of_libvirts_own_client() {
+        let theirs = String::from_utf8(fixture("virsh-dumpxml.hex")).expect("hex");
+        let told = Cell::new(false);
+        let wanted = "instance-00000001".parse().expect("a domain");
+        let mut ours = Conversation::new("test:///run/node.xml", &wanted, About::Vnics, &told);
+        let uuid = "11111111-abcd-4000-8000-000000000001".parse().expect("a UUID");
+        let calls = ours.look_at(Found { name: "instance-00000001".into(), uuid, id: 1 });
+        let hex: String = calls.iter().map(|byte| format!("{byte:02x}")).collect();
+        let call = theirs.lines().find(|call| call[24..32] == *"0000000e").expect("procedure 14");
+        // But for the serial number.
+        let (head, body) = (&call[..40], &call[48..]);
+        assert!(hex.contains(head) && hex.ends_with(body), "virsh says {call}, we {hex}");
+    }
+
+    #[test]
+    fn a_domain_is_not_told_before_its_description() {
+        let told = Cell::new(false);
+        let wanted = "vm-running".parse().expect("a domain");
+        let mut conversation = Conversation::new("x:///", &wanted, About::Vnics, &told);
+        // The reply to the description would be the sixth; a close is not asked for before.
+        let whole = fixture("running.bin");
+        conversation.hear(&whole[..whole.len() - 28]);
+        assert!(conversation.state.is_some() && !told.get());
+        assert_eq!(conversation.answer(), None);
+    }
+
+    #[test]
     fn captured_states_are_understood() {
         let running = |name: &str, reason| (name.to_owned(), Some(1), State::Running, reason);
         assert_eq!(state("vm-running", &fixture("running.bin")), running("vm-running", "unknown"));

@@ -33,6 +33,14 @@ pub enum Wanted {
     Numbered(u16),
     /// All.
     All,
+    /// All, without counters, speed and duplex.
+    AllWithoutFigures,
+}
+
+impl Wanted {
+    const fn is_all(&self) -> bool {
+        matches!(self, Self::All | Self::AllWithoutFigures)
+    }
 }
 
 /// What was read, and whether it can be believed.
@@ -134,7 +142,7 @@ impl Host {
     }
 
     fn join(&self, place: &Place, wanted: &Wanted, mut tables: Tables) -> Result<Tables, Trouble> {
-        if *wanted == Wanted::All {
+        if wanted.is_all() {
             join_all(&mut tables);
         } else {
             self.join_wanted(place, &mut tables)?;
@@ -252,8 +260,13 @@ fn first_questions(wanted: &Wanted) -> Questions {
             asks.chain([(Rows::Bridges, Ask::rows("Bridge", named, row::BRIDGE))]).collect()
         }
         Wanted::Numbered(number) => vec![interface(vec![json!(["ofport", "==", number])])],
-        Wanted::All => vec![
-            interface(vec![]),
+        Wanted::All | Wanted::AllWithoutFigures => vec![
+            if *wanted == Wanted::All {
+                interface(vec![])
+            } else {
+                let columns = row::INTERFACE_WITHOUT_FIGURES;
+                (Rows::Interfaces, Ask::rows("Interface", vec![], columns))
+            },
             port(vec![]),
             (Rows::Bridges, Ask::rows("Bridge", vec![], row::BRIDGE_WITH_PORTS)),
         ],

@@ -66,6 +66,23 @@ pub const INTERFACE: &[&str] = &[
     "statistics",
 ];
 
+/// The columns of [`Interface`] without what is only measured: counters are most of a row.
+pub const INTERFACE_WITHOUT_FIGURES: &[&str] = &[
+    "_uuid",
+    "name",
+    "type",
+    "admin_state",
+    "link_state",
+    "error",
+    "ofport",
+    "mtu",
+    "lacp_current",
+    "bfd",
+    "bfd_status",
+    "options",
+    "external_ids",
+];
+
 /// A row of table `Port`.
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq, Default)]
 #[serde(default)]
