@@ -11,11 +11,12 @@ mod replay;
 mod support;
 
 use replay::{Manner, Replay, Replies};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use support::{Dir, Said, binary, run};
+use support::{Dir, Lab, Said, binary, expect_all, run};
 
 const CHECKS: [&str; 4] =
     ["check_vedge_vpp", "check_pnic_vpp", "check_vnic_vpp", "check_vconnector --vpp 10"];
@@ -128,10 +129,13 @@ fn a_vpp_that_misbehaves_is_judged_in_time_and_left_politely() {
         for check in
             ["check_vedge_vpp", "check_pnic_vpp GigabitEthernet0/8/0", "check_vconnector --vpp 10"]
         {
-            let said = vpp.check(&format!("{check} -t 0.8 --output-format json"));
+            // Who answers in the end may be late on a busy machine.
+            let limit = if exit == 0 { 8.0 } else { 0.8 };
+            let said = vpp.check(&format!("{check} -t {limit} --output-format json"));
             assert_eq!(said.exit, Some(exit), "{name} {check}: {said:?}");
             assert_eq!(said.codes(), codes, "{name} {check}: {said:?}");
-            assert!(said.took < Duration::from_millis(1500), "{name} {check}: {said:?}");
+            let latest = Duration::from_secs_f64(limit + 0.7);
+            assert!(said.took < latest, "{name} {check}: {said:?}");
         }
         if !matches!(manner, Manner::QueueFull) {
             vpp.commands();
@@ -587,4 +591,123 @@ fn a_bridge_domain_is_given_with_the_states_of_its_members() {
     );
     assert_eq!(host.vpp_bridge(&place, 99).expect("an answer"), None);
     vpp.commands();
+}
+
+/// A listener on the loopback address of a host of the lab, at the port of VPP 17.x.
+fn listener_in(lab: &Lab) -> TcpListener {
+    let netns = lab.netns();
+    let bind = move || {
+        nix::sched::setns(netns, nix::sched::CloneFlags::CLONE_NEWNET).expect("root may enter");
+        TcpListener::bind("127.0.0.1:5002").expect("a host where nobody listens yet")
+    };
+    // A thread of its own: it stays in the namespace for the rest of its life.
+    std::thread::spawn(bind).join().expect("a listener")
+}
+
+#[test]
+fn where_a_vpp_may_listen_is_tried_one_after_the_other() {
+    const CALLS: [&str; 3] =
+        ["check_vedge_vpp", "check_vnic_vpp loop0", "check_vconnector --vpp 10"];
+    let lab = Lab::up("vpp-places", &["--no-ovs", "--bare"]);
+    let all_say = |exit: i32, codes: &[&str]| {
+        expect_all(&CALLS.map(|line| (line, exit, codes)), |line| lab.check(line));
+    };
+    let answers = |vpp: &Replay| {
+        all_say(0, &[]);
+        let visits = vpp.visits();
+        assert_eq!(visits.len(), CALLS.len(), "{visits:?}");
+        assert!(visits.iter().all(|visit| visit.polite), "{visits:?}");
+    };
+    let captured = || Replies::captured("25.10-healthy");
+    let told = |line: &str, words: &str| {
+        let said = lab.check(line);
+        assert!(said.first_line().contains(words), "{said:?}");
+    };
+
+    // None: told of the place where it should be.
+    all_say(2, &["no-process"]);
+    told("check_vedge_vpp", "VPP does not run: VPP (/run/vpp/cli.sock): does not exist");
+
+    // 17.x, TCP.
+    let old = Replay::over(listener_in(&lab), captured(), Manner::Prompt);
+    answers(&old);
+
+    // An older package's socket comes before TCP.
+    lab.sh("mkdir /run/vpp");
+    let older = lab.path_inside("/run/vpp/cli-vpp1.sock");
+    answers(&Replay::up(older, captured(), Manner::Prompt));
+    assert_eq!(old.visits().len(), CALLS.len(), "nobody asked there again");
+
+    // A leftover of the socket of today hides none of the others.
+    let today = lab.path_inside("/run/vpp/cli.sock");
+    drop(std::os::unix::net::UnixListener::bind(&today).expect("a socket"));
+    all_say(0, &[]);
+
+    // What may not be opened is not passed over for a place that may.
+    lab.sh("chmod 700 /run/vpp");
+    let said = lab.check_as_nobody("check_vedge_vpp --output-format json");
+    assert_eq!((said.exit, said.codes()), (Some(3), vec!["forbidden".to_owned()]), "{said:?}");
+}
+
+/// How somebody else behaves at port 5002.
+type Stranger = fn(TcpStream);
+
+fn says(mut stream: TcpStream, words: &[u8]) {
+    use std::io::{Read, Write};
+    stream.write_all(words).ok();
+    stream.read_to_end(&mut Vec::new()).ok();
+}
+
+#[test]
+fn a_stranger_at_the_port_of_17_x_is_no_vpp() {
+    let strangers: [(&str, Stranger); 4] = [
+        ("ssh", |stream| says(stream, b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")),
+        ("http", |stream| says(stream, b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")),
+        ("closes", drop),
+        ("silent", |_stream| std::thread::sleep(Duration::from_secs(2))),
+    ];
+    for (name, behave) in strangers {
+        let lab = Lab::up(&format!("vpp-stranger-{name}"), &["--no-ovs", "--bare"]);
+        let listener = listener_in(&lab);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || behave(stream));
+            }
+        });
+        // Whoever it is: no VPP, and none where it should be.
+        let calls = ["check_vedge_vpp -t 0.7", "check_pnic_vpp -t 0.7"];
+        let none: &[&str] = &["no-process"];
+        expect_all(&calls.map(|line| (line, 2, none)), |line| lab.check(line));
+        let said = lab.check("check_vedge_vpp -t 0.7");
+        assert!(said.first_line().contains("(/run/vpp/cli.sock): does not exist"), "{said:?}");
+        assert!(said.took < Duration::from_millis(1500), "{said:?}");
+        // A VPP that ended tells more than a stranger.
+        lab.sh("mkdir /run/vpp");
+        let stale = lab.path_inside("/run/vpp/cli-vpp1.sock");
+        drop(std::os::unix::net::UnixListener::bind(&stale).expect("a socket"));
+        let ended: &[&str] = &["refused"];
+        expect_all(&calls.map(|line| (line, 2, ended)), |line| lab.check(line));
+        // Named, it is to blame itself.
+        let said = lab.check("check_vedge_vpp -t 0.7 --socket 127.0.0.1:5002");
+        assert!(said.out.contains("127.0.0.1:5002"), "{said:?}");
+    }
+}
+
+/// The one that leaves without `quit`: its signal handler ends the process. VPP sees the end of the
+/// connection, as it does when a vppctl is interrupted.
+#[test]
+fn a_check_that_is_ended_by_a_signal_leaves_without_a_word() {
+    let vpp = Vpp::up("signal", Replies::captured("25.10-healthy"), Manner::SilentAfterFirstReply);
+    let mut command = Command::new(binary("check_vedge_vpp"));
+    command.arg("--socket").arg(&vpp.replay.socket).stdout(std::process::Stdio::piped());
+    let child = command.spawn().expect("it starts");
+    while vpp.replay.commands_so_far().len() < 2 {
+        std::thread::yield_now();
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("our child");
+    let out = child.wait_with_output().expect("it ends");
+    assert_eq!(out.status.code(), Some(2));
+    assert_eq!(vpp.replay.commands_so_far(), ["show version", "show runtime"], "and no quit");
+    assert!(!vpp.replay.visits()[0].polite);
 }

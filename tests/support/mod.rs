@@ -134,6 +134,11 @@ impl Lab {
         std::fs::File::open(format!("/proc/{}/ns/net", self.pid)).expect("the host lives")
     }
 
+    /// A path of the host, for what the test itself puts there.
+    pub fn path_inside(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid))
+    }
+
     /// A command inside the host.
     pub fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -154,13 +155,22 @@ impl Replay {
             return Self { socket, visits, _queue: queue, _listener: Some(listener) };
         }
         let all = Arc::clone(&visits);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (replies, notes) = (replies.clone(), Notes::new(&all));
-                std::thread::spawn(move || serve(stream, &replies, manner, &notes));
-            }
-        });
+        std::thread::spawn(move || serve_all(listener.incoming(), &replies, manner, &all));
         Self { socket, visits, _queue: Vec::new(), _listener: None }
+    }
+
+    /// One that listens on TCP, as 17.x did by default.
+    pub fn over(listener: TcpListener, replies: Replies, manner: Manner) -> Self {
+        let visits = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&visits);
+        std::thread::spawn(move || serve_all(listener.incoming(), &replies, manner, &all));
+        Self { socket: PathBuf::new(), visits, _queue: Vec::new(), _listener: None }
+    }
+
+    /// The commands so far, whether their clients are still there or not.
+    pub fn commands_so_far(&self) -> Vec<String> {
+        let visits = self.visits.lock().expect("no panic");
+        visits.iter().flat_map(|visit| visit.commands.clone()).collect()
     }
 
     /// The visits so far, each once its client is gone.
@@ -199,7 +209,19 @@ impl Notes {
     }
 }
 
-fn serve(mut stream: UnixStream, replies: &Replies, manner: Manner, notes: &Notes) {
+fn serve_all<S: Read + Write + Send + 'static>(
+    incoming: impl Iterator<Item = std::io::Result<S>>,
+    replies: &Replies,
+    manner: Manner,
+    all: &Arc<Mutex<Vec<Visit>>>,
+) {
+    for stream in incoming.flatten() {
+        let (replies, notes) = (replies.clone(), Notes::new(all));
+        std::thread::spawn(move || serve(stream, &replies, manner, &notes));
+    }
+}
+
+fn serve(mut stream: impl Read + Write, replies: &Replies, manner: Manner, notes: &Notes) {
     let line_mode = matches!(manner, Manner::LineMode | Manner::LineModeWithoutTelnet);
     if manner == Manner::ClosesAtOnce {
         return notes.polite(true);

@@ -4,6 +4,9 @@
 //! session without echo, prompt and pager, in which each reply ends with a byte 00. VPP takes what
 //! one `read` gives it for a whole command, so each command goes out in one send, and none is
 //! longer than its buffer of 4096 bytes.
+//!
+//! A check that is ended by a signal leaves without `quit`: VPP sees the end of the connection, as
+//! from a vppctl that is interrupted.
 
 use super::reply::{self, Reply};
 use crate::host::talk::{Dialogue, Heard, Line, Remote, Talk, converse};
