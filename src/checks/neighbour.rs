@@ -448,10 +448,8 @@ fn judge_vnic(
             }
             None if known.is_empty() && unread.is_some() => {
                 let why = unread.map(ToString::to_string).unwrap_or_default();
-                let remedy = "add the check's user to group neutron";
-                let text = format!(
-                    "not seen, and what tells its address may not be read: {why}; {remedy}"
-                );
+                let remedy = "to learn its address add the check's user to group neutron";
+                let text = format!("not seen; {remedy}: {why}");
                 report.find_on(&pair.to_string(), &FORBIDDEN, text);
             }
             None => find_unseen(report, pair, problems.collect(), known, view, words),
