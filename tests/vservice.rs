@@ -51,6 +51,12 @@ const AS_ROOT: &[Expect] = &[
     ("dhcp 13 --interfaces", 2, &["admin-down"]),
     ("dhcp 14", 2, &["absent"]),
     ("dhcp 15", 2, &["no-process"]),
+    ("dhcp 16", 2, &["stopped"]),
+    ("dhcp 17", 2, &["stopped"]),
+    ("dhcp 18", 0, &[]),
+    ("dhcp 18 --interfaces", 2, &["admin-down"]),
+    ("router 10", 2, &["stopped"]),
+    ("router 11", 2, &["stopped"]),
     ("router 1", 0, &[]),
     ("router 1 --expect ha=primary", 0, &[]),
     ("router 1 --expect ha=backup", 2, &["unexpected"]),
@@ -91,19 +97,25 @@ const AS_NOBODY: &[Expect] = &[
     ("dhcp 14", 2, &["absent"]),
     ("dhcp 15", 3, &["forbidden"]),
     ("router 1", 0, &[]),
-    ("router 2", 3, &["forbidden"]),
+    ("router 2", 3, &["forbidden", "forbidden"]),
     ("router 3", 2, &["stopped"]),
     ("router 5", 0, &[]),
     ("router 8", 0, &[]),
     ("dhcp 12", 1, &["stuck"]),
     ("dhcp 13 --interfaces", 2, &["link-down"]),
+    // What others are in the namespace is counted through its dnsmasq.
+    ("dhcp 1 --interfaces", 0, &[]),
+    ("dhcp 18 --interfaces", 3, &["forbidden"]),
+    ("dhcp 16", 2, &["stopped"]),
+    ("router 10", 2, &["stopped"]),
+    ("router 11", 2, &["stopped"]),
     ("pod 24", 0, &[]),
     ("vpn 25", 0, &[]),
     ("metadata 21", 0, &[]),
 ];
 
-/// With the right to see processes alone: all verdicts of root but those on interfaces, which are
-/// seen by their near ends.
+/// With the right to see processes alone: all verdicts of root but those on interfaces, of which the
+/// near ends are seen, and without a process of the namespace not whether these are all.
 const WITH_PTRACE: &[Expect] = &[
     ("dhcp 1", 0, &[]),
     ("dhcp 2", 2, &["no-process"]),
@@ -111,10 +123,10 @@ const WITH_PTRACE: &[Expect] = &[
     ("dhcp 5", 2, &["no-process"]),
     ("dhcp 11", 0, &[]),
     ("dhcp 12", 1, &["stuck"]),
-    ("router 2", 0, &[]),
+    ("router 2", 3, &["forbidden"]),
     ("router 4", 2, &["admin-down"]),
-    ("router 6", 2, &["no-process"]),
-    ("router 7", 0, &[]),
+    ("router 6", 2, &["no-process", "forbidden"]),
+    ("router 7", 3, &["forbidden"]),
     ("metadata 22", 2, &["no-process"]),
     ("vpn 25", 0, &[]),
 ];
@@ -194,6 +206,42 @@ fn where_mounts_do_not_propagate_a_plain_file_says_little() {
     lab.sh("ln -s /proc/999999/ns/net /run/netns/qdhcp-1abd0099-0000-4000-8000-000000000001");
     let said = lab.check(&format!("{} --output-format json", full("dhcp 99")));
     assert_eq!(said.codes(), ["stale"], "{said:?}");
+}
+
+/// As from a container that has the namespaces of the host, and pids of its own.
+#[test]
+fn where_only_the_network_namespaces_are_the_host_s_nothing_is_missed() {
+    let lab = lab("vs-pids");
+    let from_container = |rights: &str, line: &str| {
+        let line = full(line);
+        support::run(
+            lab.inside("unshare").args(["--pid", "--fork", "--mount-proc", "sh", "-ec"]).arg(
+                format!(
+                    "exec setpriv {rights} {} {}",
+                    lab.path("check_vservice"),
+                    line.trim_start_matches("check_vservice")
+                ),
+            ),
+        )
+    };
+    let root = "--reset-env";
+    let alone = "--bounding-set -sys_admin --inh-caps -sys_admin";
+    let expected: &[Expect] = &[
+        // Its sockets are there, and its proxy's.
+        ("dhcp 1", 3, &["forbidden", "forbidden"]),
+        ("dhcp 3", 3, &["forbidden"]),
+        ("metadata 21", 3, &["forbidden"]),
+        // Nothing is there.
+        ("dhcp 2", 2, &["no-process"]),
+        ("metadata 22", 2, &["no-process"]),
+        ("router 2", 0, &[]),
+    ];
+    support::expect_all(expected, |line| from_container(root, line));
+    let unseen: &[Expect] =
+        &[("dhcp 1", 3, &["forbidden", "forbidden"]), ("dhcp 2", 3, &["forbidden"])];
+    support::expect_all(unseen, |line| from_container(alone, line));
+    let said = from_container(root, "dhcp 1 --output-format json");
+    assert!(said.out.contains("hostPID"), "{said:?}");
 }
 
 #[test]

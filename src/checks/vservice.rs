@@ -7,7 +7,7 @@ use crate::host::link::Link;
 use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::neutron::{self, HaState, Records};
 use crate::host::process::State;
-use crate::host::service::{By, Daemon, Daemons, Fate, Record, Wanted};
+use crate::host::service::{self, By, Daemon, Daemons, Fate, Hidden, Record, Wanted};
 use crate::host::sockets::{self, Family};
 use crate::host::{Host, Trouble, Why, ovs};
 use crate::manifest::check_vservice::{SPEC, code, fact, metric};
@@ -159,9 +159,23 @@ pub enum Interfaces {
     /// Seen from inside.
     Inside(Vec<Link>),
     /// Their partners in our namespace: enough to see that they have a link.
-    NearEnds(Vec<Link>),
+    NearEnds {
+        /// The partners.
+        links: Vec<Link>,
+        /// How many interfaces have none here, or cannot be counted.
+        beyond: Beyond,
+    },
     /// Why they are not seen.
     Unseen(Trouble),
+}
+
+/// Interfaces of a namespace that have no partner in ours: those of Open vSwitch, say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// As many.
+    Counted(usize),
+    /// No process of the namespace is known that would show them.
+    Uncounted,
 }
 
 const PROCESS_REMEDY: &str = "give the check cap_sys_ptrace, or run it as root";
@@ -309,7 +323,12 @@ impl Facts {
         }
         let processless = self.daemons.as_ref().is_ok_and(is_processless);
         if args.interfaces || (args.role == Role::Router && processless) {
-            self.interfaces = Some(interfaces(host, netns));
+            let lives = |daemon: &&Daemon| {
+                daemon.by == By::Namespace && daemon.process.state != State::Dead
+            };
+            let daemons = self.daemons.iter().flat_map(|daemons| &daemons.found);
+            let window = daemons.filter(lives).map(|daemon| daemon.process.pid).next();
+            self.interfaces = Some(interfaces(host, netns, window));
         }
     }
 
@@ -361,11 +380,16 @@ fn dhcp_port(pid: i32) -> Result<DhcpPort, Trouble> {
     })
 }
 
-fn interfaces(host: &Host, netns: &Netns) -> Interfaces {
+/// The interfaces, with a process of the namespace through which they can be counted, if one is known.
+fn interfaces(host: &Host, netns: &Netns, window: Option<i32>) -> Interfaces {
     match host.devices_inside(netns) {
         Ok(links) => Interfaces::Inside(links),
         Err(trouble) if trouble.why == Why::Forbidden => match host.near_ends(netns) {
-            Ok(links) if !links.is_empty() => Interfaces::NearEnds(links),
+            Ok(links) if !links.is_empty() => {
+                let all = window.and_then(|pid| service::count_devices(pid).ok());
+                let beyond = all.map(|all| Beyond::Counted(all.saturating_sub(links.len())));
+                Interfaces::NearEnds { links, beyond: beyond.unwrap_or(Beyond::Uncounted) }
+            }
             _ => Interfaces::Unseen(trouble),
         },
         Err(trouble) => Interfaces::Unseen(trouble),
@@ -411,15 +435,18 @@ fn judge_daemons(report: &mut Report, facts: &Facts, daemons: &Daemons, args: &A
     judge_unread(report, facts, daemons, args.role);
     let missing = missing(facts, daemons, args);
     // Nothing is required of a router, but what cannot be seen may be broken.
-    if args.role == Role::Router && is_processless(daemons) && daemons.hidden && missing.is_empty()
+    if let Some(hidden) = daemons.hidden
+        && args.role == Role::Router
+        && is_processless(daemons)
+        && missing.is_empty()
     {
-        let text = format!("cannot see which processes run there; {PROCESS_REMEDY}");
+        let text = format!("cannot see which processes run there; {}", remedy(hidden));
         report.find(&plugin::code::FORBIDDEN, text);
     }
     for group in missing {
         let names = group.join(" or ");
-        if daemons.hidden {
-            let text = format!("cannot see whether {names} runs there; {PROCESS_REMEDY}");
+        if let Some(hidden) = daemons.hidden {
+            let text = format!("cannot see whether {names} runs there; {}", remedy(hidden));
             report.find(&plugin::code::FORBIDDEN, text);
         } else if group.iter().any(|name| daemons.found.iter().any(|d| d.is(name))) {
             // Its zombie is told already.
@@ -438,6 +465,14 @@ fn judge_daemons(report: &mut Report, facts: &Facts, daemons: &Daemons, args: &A
     records_evidence(report, daemons);
     measure(report, daemons, past);
     report.when_ok = when_ok(args, daemons, facts);
+}
+
+/// What to do about what is not seen.
+const fn remedy(hidden: Hidden) -> &'static str {
+    match hidden {
+        Hidden::Denied => PROCESS_REMEDY,
+        Hidden::OtherPids => "run the check in the pid namespace of the host (hostPID)",
+    }
 }
 
 /// Whether a group must live on primary and backup alike.
@@ -527,7 +562,7 @@ fn records_evidence(report: &mut Report, daemons: &Daemons) {
             Fate::Leftover => {
                 report.fine(format!("{path}: older than the boot of this host, not believed"));
             }
-            Fate::Other if daemons.hidden => {
+            Fate::Other if daemons.hidden.is_some() => {
                 report.note(format!("{path}: whether pid {pid} is its {daemon} may not be seen"));
             }
             Fate::Other => report.note(format!("{path}: pid {pid} is not its {daemon}")),
@@ -613,7 +648,7 @@ fn not_listening(report: &mut Report, daemon: &Daemon, port: &str) {
 fn judge_interfaces(report: &mut Report, interfaces: &Interfaces, is_backup: bool) {
     let (links, place) = match interfaces {
         Interfaces::Inside(links) => (links, "in the namespace"),
-        Interfaces::NearEnds(links) => (links, "the near ends of its veth pairs"),
+        Interfaces::NearEnds { links, .. } => (links, "the near ends of its veth pairs"),
         Interfaces::Unseen(trouble) => {
             let (code, _) = super::without_answer(trouble, INTERFACE_REMEDY);
             let text = format!("its interfaces may not be seen: {trouble}; {INTERFACE_REMEDY}");
@@ -638,13 +673,27 @@ fn judge_interfaces(report: &mut Report, interfaces: &Interfaces, is_backup: boo
     } else if !fine.is_empty() {
         report.fine(format!("{}: up ({place})", fine.join(", ")));
     }
+    let all_fine = fine.len() == links.len();
+    if let (Interfaces::NearEnds { beyond, .. }, true) = (interfaces, all_fine) {
+        judge_beyond(report, *beyond);
+    }
+}
+
+/// What is not seen is not up for that.
+fn judge_beyond(report: &mut Report, beyond: Beyond) {
+    let text = match beyond {
+        Beyond::Counted(0) => return,
+        Beyond::Counted(n) => format!("{} of it may not be seen", count(n, "interface")),
+        Beyond::Uncounted => "whether it has other interfaces may not be seen".to_owned(),
+    };
+    report.find(&plugin::code::FORBIDDEN, format!("{text}; {INTERFACE_REMEDY}"));
 }
 
 fn measure(report: &mut Report, daemons: &Daemons, past: &Past) {
     let in_state = |states: &[State]| {
         daemons.found.iter().filter(|d| states.contains(&d.process.state)).count() as f64
     };
-    if !daemons.hidden || !daemons.found.is_empty() {
+    if daemons.hidden.is_none() || !daemons.found.is_empty() {
         report.measure(metric::ALIVE, in_state(&[State::Alive]));
         report.measure(metric::STUCK, in_state(&[State::Stuck]));
         report.measure(metric::STOPPED, in_state(&[State::Stopped, State::Traced]));
@@ -672,7 +721,7 @@ fn when_ok(args: &Args, daemons: &Daemons, facts: &Facts) -> String {
         ([beside], _) if is_processless(daemons) => {
             format!("{beside} serves in the snat namespace beside {name}{backup}")
         }
-        ([], Some(Interfaces::Inside(links) | Interfaces::NearEnds(links))) => {
+        ([], Some(Interfaces::Inside(links) | Interfaces::NearEnds { links, .. })) => {
             format!("{name}{backup} has no daemon, {} up", count(links.len(), "interface"))
         }
         ([], _) => format!("{name}{backup} is there and needs no daemon"),
@@ -804,9 +853,18 @@ mod tests {
     }
 
     #[test]
+    fn in_another_pid_namespace_nothing_is_missed_and_the_remedy_fits() {
+        let facts = facts(vec![]).with(|f| f.daemons().hidden = Some(Hidden::OtherPids));
+        let args = args(Role::Dhcp);
+        let report = Vservice::judge(&Ok(facts), &args, &Past::default());
+        assert_eq!(report.findings[0].code.name, "forbidden");
+        assert!(report.findings[0].text.contains("hostPID"), "{report:?}");
+    }
+
+    #[test]
     fn what_is_required_and_may_be_hidden_is_unknown_never_critical() {
         assert_eq!(codes(facts(vec![]), &args(Role::Dhcp)), ["no-process"]);
-        let hidden = |f: &mut Facts| f.daemons().hidden = true;
+        let hidden = |f: &mut Facts| f.daemons().hidden = Some(Hidden::Denied);
         assert_eq!(codes(facts(vec![]).with(hidden), &args(Role::Dhcp)), ["forbidden"]);
         assert_eq!(codes(facts(vec![]).with(hidden), &args(Role::Router)), ["forbidden"]);
         assert!(codes(facts(vec![]).with(hidden), &args(Role::None)).is_empty());
@@ -913,8 +971,12 @@ mod tests {
         let of = |interfaces| facts(vec![]).with(|f| f.interfaces = Some(interfaces));
         let router = args(Role::Router);
         assert!(codes(of(Interfaces::Inside(vec![link(true, true)])), &router).is_empty());
-        let down = of(Interfaces::NearEnds(vec![link(true, false)]));
-        assert_eq!(codes(down, &router), ["link-down"]);
+        let near =
+            |carrier, beyond| of(Interfaces::NearEnds { links: vec![link(true, carrier)], beyond });
+        assert_eq!(codes(near(false, Beyond::Uncounted), &router), ["link-down"]);
+        assert_eq!(codes(near(true, Beyond::Uncounted), &router), ["forbidden"]);
+        assert_eq!(codes(near(true, Beyond::Counted(1)), &router), ["forbidden"]);
+        assert!(codes(near(true, Beyond::Counted(0)), &router).is_empty());
         let off = || of(Interfaces::Inside(vec![link(false, false)]));
         assert_eq!(codes(off(), &router), ["admin-down"]);
         let backup = |f: &mut Facts| f.records.ha = Ok(Some(HaState::Backup));

@@ -193,6 +193,13 @@ pub fn shows_all() -> bool {
     Path::new("/proc/1").exists()
 }
 
+/// Whether we are in the pid namespace of the machine, which sees the processes of all others.
+pub fn sees_all_pids() -> bool {
+    /// `PROC_PID_INIT_INO` of `linux/proc_ns.h`.
+    const MACHINE: &str = "pid:[4026531836]";
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == MACHINE)
+}
+
 /// The name of a process for the kernel; any user may read it.
 ///
 /// # Errors

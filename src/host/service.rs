@@ -7,6 +7,9 @@ use crate::host::netns::{Netns, NetnsId};
 use crate::host::neutron::{Recorded, Records};
 use crate::host::nsid::{Search, Whereabouts};
 use crate::host::process::{self, Depth, Process, State};
+use crate::host::procfs;
+use crate::host::sockets::Vantage;
+use crate::host::trace::{self, Trace};
 use crate::host::{Host, Trouble};
 use nix::poll::{PollTimeout, poll};
 use std::io;
@@ -17,7 +20,8 @@ use std::time::{Duration, Instant};
 pub struct Wanted<'w> {
     /// Their names.
     pub names: &'w [&'w str],
-    /// Of each group one must be alive; where pid files name one for all, nothing else is searched.
+    /// Of each group one must be alive; where pid files name one for all, and no socket shows
+    /// another daemon, nothing else is searched.
     pub required: &'w [&'w [&'w str]],
     /// Those that are likely there: searched for where pid files do not name them.
     pub likely: &'w [&'w str],
@@ -34,8 +38,17 @@ pub struct Daemons {
     pub found: Vec<Daemon>,
     /// What became of the processes that pid files name.
     pub records: Vec<Record>,
-    /// Whether there may be others whose namespace we may not see.
-    pub hidden: bool,
+    /// Why there may be others that are not seen.
+    pub hidden: Option<Hidden>,
+}
+
+/// Why a process is not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// Namespaces of others' processes may not be seen.
+    Denied,
+    /// It lives in a pid namespace above or beside ours, as that of a container is beside the host's.
+    OtherPids,
 }
 
 /// A daemon.
@@ -107,9 +120,9 @@ impl Host {
         }
         let mut known: Vec<(i32, By)> = daemons.records.iter().filter_map(Record::here).collect();
         daemons.found = look_at(&known);
-        if !daemons.suffice(wanted) {
+        if !daemons.suffice(wanted) || daemons.are_not_all(netns, wanted) {
             known.extend(places.search().map_err(|e| Trouble::of("/proc", &e))?);
-            daemons.hidden = places.denied || !process::shows_all();
+            daemons.hidden = places.hidden(netns);
             daemons.found = look_at(&known);
         }
         self.look_again_at_sleepers(&mut daemons.found);
@@ -160,6 +173,20 @@ impl Host {
     }
 }
 
+/// How many devices there are where a process lives, but the loopback; any user may ask.
+///
+/// # Errors
+/// The process ended.
+pub fn count_devices(pid: i32) -> io::Result<usize> {
+    let table = procfs::text(format!("/proc/{pid}/net/dev"))?;
+    Ok(device_names(&table).filter(|name| *name != "lo" && !FALLBACK.contains(name)).count())
+}
+
+/// Two lines of headings, then `NAME: figures`.
+fn device_names(table: &str) -> impl Iterator<Item = &str> {
+    table.lines().skip(2).filter_map(|line| Some(line.rsplit_once(':')?.0.trim_start()))
+}
+
 /// Where processes live, as seen from a namespace.
 struct Places<'p> {
     wanted: &'p Wanted<'p>,
@@ -168,6 +195,10 @@ struct Places<'p> {
     namespaces: Vec<&'p Netns>,
     /// The namespace of some process was not to be seen.
     denied: bool,
+    /// A search met a process that lives here, whatever it is.
+    inhabited: bool,
+    /// A search met a process that lives in another namespace than we do.
+    abroad: bool,
 }
 
 /// Where a process lives.
@@ -182,7 +213,16 @@ enum Place {
 impl<'p> Places<'p> {
     fn new(netns: &'p Netns, wanted: &'p Wanted<'p>) -> Self {
         let namespaces = [Some(netns), wanted.sibling].into_iter().flatten().collect();
-        Self { wanted, home: netns.id, numbers: None, namespaces, denied: false }
+        let home = netns.id;
+        Self {
+            wanted,
+            home,
+            numbers: None,
+            namespaces,
+            denied: false,
+            inhabited: false,
+            abroad: false,
+        }
     }
 
     /// A process is believed to be the namespace's if it lives there or, where that may not be seen,
@@ -215,13 +255,17 @@ impl<'p> Places<'p> {
     /// The wanted processes that are in the namespace, or seem to be.
     fn search(&mut self) -> io::Result<Vec<(i32, By)>> {
         let mut found = Vec::new();
+        let ours = process::our_netns()?;
         for pid in process::pids()? {
             match process::netns_of(pid) {
                 // Most processes: not worth a look at their names.
-                Ok(id) if id != self.home => continue,
+                Ok(id) if id != self.home => {
+                    self.abroad |= id != ours;
+                    continue;
+                }
                 Err(e) if e.kind() != io::ErrorKind::PermissionDenied => continue,
                 Err(_) => self.denied = true,
-                Ok(_) => {}
+                Ok(_) => self.inhabited = true,
             }
             if process::name_of(pid).is_ok_and(|name| self.wanted.has(&name))
                 && let Place::Here(by @ (By::Namespace | By::CommandLine)) = self.of(pid)
@@ -230,6 +274,23 @@ impl<'p> Places<'p> {
             }
         }
         Ok(found)
+    }
+
+    /// Why a search may have missed some.
+    fn hidden(&self, netns: &Netns) -> Option<Hidden> {
+        if self.denied || !process::shows_all() {
+            return Some(Hidden::Denied);
+        }
+        if self.inhabited || process::sees_all_pids() {
+            return None;
+        }
+        // From a pid namespace of our own nobody is seen in this network namespace. Its sockets tell
+        // whether somebody lives there; where they may not be seen, it tells that not one process of
+        // any other network namespace is seen either.
+        let from = Vantage::Inside(netns);
+        let betrayed = self.wanted.names.iter().any(|name| trace::of(name, netns, from).is_some());
+        let blind = betrayed || (netns.may_not_be_entered() && !self.abroad);
+        blind.then_some(Hidden::OtherPids)
     }
 
     fn fate(&mut self, name: &str, recorded: &Recorded) -> Fate {
@@ -254,11 +315,11 @@ impl<'p> Places<'p> {
 
 /// The devices that the kernel puts into every namespace once it has a kind of tunnel
 /// (`net.core.fb_tunnels_only_for_init_net`); nobody switches them on.
+const FALLBACK: &[&str] =
+    &["gre0", "gretap0", "erspan0", "tunl0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0"];
+
 fn is_fallback(link: &Link) -> bool {
-    const NAMES: &[&str] = &[
-        "gre0", "gretap0", "erspan0", "tunl0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0",
-    ];
-    !link.admin_up && NAMES.contains(&link.name.as_str())
+    !link.admin_up && FALLBACK.contains(&link.name.as_str())
 }
 
 impl Wanted<'_> {
@@ -315,6 +376,23 @@ impl Daemons {
     /// Whether a process of this name is there that has not ended.
     pub fn has_alive(&self, name: &str) -> bool {
         self.found.iter().any(|daemon| daemon.is(name) && daemon.process.state != State::Dead)
+    }
+
+    /// Sockets in the namespace show a daemon that no pid file names.
+    fn are_not_all(&self, netns: &Netns, wanted: &Wanted) -> bool {
+        let lives_here =
+            |daemon: &&Daemon| daemon.by == By::Namespace && daemon.process.state != State::Dead;
+        let here = || self.found.iter().filter(lives_here);
+        let Some(window) = here().next() else { return false };
+        let from = Vantage::Process(window.process.pid);
+        wanted.names.iter().any(|name| {
+            let known = here().filter(|daemon| daemon.is(name)).count();
+            match trace::of(name, netns, from) {
+                Some(Trace::Holders(holders)) => holders > known,
+                Some(Trace::Some) => known == 0,
+                None => false,
+            }
+        })
     }
 
     /// Pid files name a living process of every group, and something at all.

@@ -1,7 +1,8 @@
-//! Which ports are taken in a network namespace: UDP from `/proc/PID/net` of a process in it, which
-//! any user may read; listening TCP from the kernel's socket diagnosis, which needs a socket in the
-//! namespace, or else from `/proc` as well. (`/proc/PID/net/tcp` walks the table of connections of the
-//! whole machine, 2 ms for each `read` where that has 262,144 buckets; the diagnosis does not.)
+//! Which ports are taken in a network namespace: UDP and raw sockets from `/proc/PID/net` of a process
+//! in it, which any user may read; listening TCP from the kernel's socket diagnosis, which needs a
+//! socket in the namespace, or else from `/proc` as well. (`/proc/PID/net/tcp` walks the table of
+//! connections of the whole machine, 2 ms for each `read` where that has 262,144 buckets; the diagnosis
+//! does not.)
 
 use crate::host::netlink::{Question, Route};
 use crate::host::netns::Netns;
@@ -19,6 +20,26 @@ pub enum Family {
     V6,
 }
 
+impl Family {
+    fn table(self, protocol: &'static str) -> &'static str {
+        match (self, protocol) {
+            (Self::V4, name) => name,
+            (Self::V6, "udp") => "udp6",
+            (Self::V6, "raw") => "raw6",
+            (Self::V6, _) => "tcp6",
+        }
+    }
+}
+
+/// Where the tables of a namespace are read.
+#[derive(Debug, Clone, Copy)]
+pub enum Vantage<'n> {
+    /// Through the `/proc` of a process that lives in it: any user may.
+    Process(i32),
+    /// From inside; needs `CAP_SYS_ADMIN`.
+    Inside(&'n Netns),
+}
+
 /// The states of a listening and of an unconnected socket, as the kernel prints them.
 const LISTEN: &str = "0A";
 const UNCONNECTED: &str = "07";
@@ -28,13 +49,37 @@ const UNCONNECTED: &str = "07";
 /// # Errors
 /// The process ended, or the table is none.
 pub fn udp_is_taken(pid: i32, family: Family, port: u16) -> Result<bool, Trouble> {
-    let table = if family == Family::V4 { "udp" } else { "udp6" };
     let mut taken = false;
-    each_port(pid, table, UNCONNECTED, |found| {
+    each_port(Vantage::Process(pid), family.table("udp"), UNCONNECTED, |found| {
         taken = found == port;
         !taken
     })?;
     Ok(taken)
+}
+
+/// How many sockets are bound to a UDP port.
+///
+/// # Errors
+/// There is no such table to be read.
+pub fn udp_count(from: Vantage, family: Family, port: u16) -> Result<usize, Trouble> {
+    count(from, family.table("udp"), port)
+}
+
+/// How many raw sockets take packets of a protocol; the tables show it where others show a port.
+///
+/// # Errors
+/// As [`udp_count`].
+pub fn raw_count(from: Vantage, family: Family, protocol: u8) -> Result<usize, Trouble> {
+    count(from, family.table("raw"), protocol.into())
+}
+
+fn count(from: Vantage, table: &str, port: u16) -> Result<usize, Trouble> {
+    let mut count = 0;
+    each_port(from, table, UNCONNECTED, |found| {
+        count += usize::from(found == port);
+        true
+    })?;
+    Ok(count)
 }
 
 /// The TCP ports that a socket listens at in a namespace, where a process lives: IPv4, and IPv6
@@ -53,14 +98,24 @@ pub fn tcp(
     {
         return Ok(ports);
     }
-    for table in ["tcp", "tcp6"] {
+    for family in [Family::V4, Family::V6] {
         if !enough(&ports) {
-            each_port(pid, table, LISTEN, |port| {
+            each_port(Vantage::Process(pid), family.table("tcp"), LISTEN, |port| {
                 ports.insert(port);
                 !enough(&ports)
             })?;
         }
     }
+    Ok(ports)
+}
+
+/// The TCP ports that a socket listens at in a namespace; only by the socket diagnosis, which is cheap.
+///
+/// # Errors
+/// We may not enter, or the kernel has no such diagnosis.
+pub fn tcp_listening(netns: &Netns) -> io::Result<BTreeSet<u16>> {
+    let mut ports = BTreeSet::new();
+    listening(&Route::sock_diag_inside(netns)?, &mut ports, |_| false)?;
     Ok(ports)
 }
 
@@ -95,15 +150,27 @@ fn listening(
 /// Hands on the port of each socket in this state, until `take` has all it wanted: it returns false
 /// then.
 fn each_port(
-    pid: i32,
+    from: Vantage,
     table: &str,
     state: &str,
     mut take: impl FnMut(u16) -> bool,
 ) -> Result<(), Trouble> {
     /// Each `read` costs a walk over the kernel's table.
     const PIECE: usize = 32 << 10;
-    let path = format!("/proc/{pid}/net/{table}");
-    let file = match File::open(&path) {
+    let (path, opened) = match from {
+        Vantage::Process(pid) => {
+            let path = format!("/proc/{pid}/net/{table}");
+            let opened = File::open(&path);
+            (path, opened)
+        }
+        Vantage::Inside(netns) => {
+            let path = format!("/proc/thread-self/net/{table}");
+            // An open table stays that of the namespace it was opened in.
+            let opened = netns.visit(|| File::open(&path));
+            (path, opened)
+        }
+    };
+    let file = match opened {
         Ok(file) => file,
         // A kernel without IPv6 has no such table.
         Err(e) if e.kind() == io::ErrorKind::NotFound && table.ends_with('6') => return Ok(()),
@@ -157,7 +224,7 @@ mod tests {
             seen |= port == wanted;
             true
         };
-        each_port(me, "tcp", LISTEN, look).expect("our own table");
+        each_port(Vantage::Process(me), "tcp", LISTEN, look).expect("our own table");
         assert!(seen);
         let port = socket.local_addr().expect("an address").port();
         assert_eq!(udp_is_taken(me, Family::V4, port), Ok(true));

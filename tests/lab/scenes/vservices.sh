@@ -61,7 +61,7 @@ stand_in() { detached nsenter --net="/run/netns/$1" perl -e '$0 = $ARGV[0]; eval
 
 dhcp_services() {
   local n
-  for n in 1 2 3 4 5 7 8 9 10 11 12 13; do dhcp_service $n; done
+  for n in 1 2 3 4 5 7 8 9 10 11 12 13 16 17 18; do dhcp_service $n; done
   dnsmasq_of 1 $(ranges 1)                                        # 1 works, with a metadata proxy
   haproxy_of "qdhcp-$(net 1)" "$(net 1)" 169.254.169.254:80
   cp "$neutron/dhcp/$(net 1)/pid" "$neutron/dhcp/$(net 2)/pid"    # 2 empty; its pid is another's now
@@ -96,6 +96,22 @@ dhcp_services() {
   dnsmasq_of 13 $(ranges 13)                                      # 13 works, its interface is down
   ip -n "qdhcp-$(net 13)" link set nd13 down
   made_again
+  dnsmasq_of 16 $(ranges 16)                                      # 16 works, another one is stopped
+  second_dnsmasq 16
+  dnsmasq_of 17 $(ranges 17)                                      # 17 works, a proxy nobody recorded
+  haproxy_of "qdhcp-$(net 17)" "$(net 17)" 169.254.169.254:80     #   is stopped
+  kill -STOP "$(haproxy_pid "$(net 17)")"
+  rm "$neutron/ns-metadata-proxy/$(net 17).conf" "$neutron/external/pids/$(net 17).pid.haproxy"
+  dnsmasq_of 18 $(ranges 18)                                      # 18 works, an interface without a
+  ip -n "qdhcp-$(net 18)" link add tap-18 type bridge             #   partner up here is down
+}
+
+# A second DHCP server that no pid file of Neutron's names.
+second_dnsmasq() {
+  within "qdhcp-$(net "$1")" dnsmasq --port=0 --no-resolv --pid-file="/run/other-$1.pid" --bind-dynamic \
+    --conf-file=/dev/null --user=root --group=root --dhcp-leasefile=/run/leases-other $(ranges "$1")
+  until [ -s "/run/other-$1.pid" ]; do sleep 0.01; done
+  kill -STOP "$(cat "/run/other-$1.pid")"
 }
 
 # 15 made again, while the daemon of the one before lives on where nobody can name it
@@ -130,7 +146,7 @@ keepalived_of() {
 
 routers() {
   local n
-  for n in 1 2 3 4 5 6 7 8 9; do
+  for n in 1 2 3 4 5 6 7 8 9 10 11; do
     netns "qrouter-$(router $n)" "r$n"; ip -n "qrouter-$(router $n)" addr add "10.1.$n.1/24" dev "nr$n"
   done
   haproxy_of "qrouter-$(router 1)" "$(router 1)" 0.0.0.0:9697     # 1 primary of an HA router
@@ -150,6 +166,13 @@ routers() {
   radvd_of 8                                                      # 8 radvd
   echo $$ > "$neutron/external/pids/$(router 9).pid.haproxy"      # 9 a pid file of before the boot
   touch -d '2001-01-01' "$neutron/external/pids/$(router 9).pid.haproxy"
+  haproxy_of "qrouter-$(router 10)" "$(router 10)" 0.0.0.0:9697   # 10 works, a keepalived that nobody
+  keepalived_of "qrouter-$(router 10)" 10                         #   recorded is stopped
+  kill -STOP "$(cat "$neutron/ha_confs/$(router 10).pid-vrrp")"
+  rm -r "$neutron/ha_confs/$(router 10)"*
+  haproxy_of "qrouter-$(router 11)" "$(router 11)" 0.0.0.0:9697   # 11 the same with radvd
+  radvd_of 11; kill -STOP "$(cat "$neutron/external/pids/$(router 11).pid.radvd")"
+  rm "$neutron/external/pids/$(router 11).pid.radvd"
 }
 
 radvd_of() {
