@@ -3,7 +3,7 @@
 
 use crate::checks::without_answer;
 use crate::host::libvirt::state::State;
-use crate::host::libvirt::{Answer, Asked, Domain};
+use crate::host::libvirt::{Answer, Asked, Cause, Domain, Refusal};
 use crate::host::process::{self, Process};
 use crate::host::{Trouble, Why};
 use crate::plugin::code::{FORBIDDEN, TIMEOUT};
@@ -43,11 +43,16 @@ pub(super) fn unknown(asked: &Asked, name: &str, own: bool, codes: &DomainCodes)
     Some(match &asked.answer {
         Ok(Answer::Domain(_)) => return None,
         Ok(Answer::Absent) => (codes.absent, format!("libvirt knows no domain {name}")),
-        Ok(Answer::Refused(refusal)) if refusal.about_rights => {
-            let message = &refusal.message;
-            (&FORBIDDEN, format!("libvirt: permission denied: {message}; {REMEDY}"))
-        }
-        Ok(Answer::Refused(refusal)) => (codes.error, format!("libvirt: {}", refusal.message)),
+        Ok(Answer::Refused(Refusal { message, cause })) => match cause {
+            Cause::Rights => {
+                (&FORBIDDEN, format!("libvirt: permission denied: {message}; {REMEDY}"))
+            }
+            Cause::DriverDead => (
+                codes.no_process,
+                format!("libvirt's proxy answers, its driver does not: {message}"),
+            ),
+            Cause::Other => (codes.error, format!("libvirt: {message}")),
+        },
         Err(trouble) => no_answer(trouble, asked, name, own, codes),
     })
 }

@@ -167,7 +167,7 @@ impl Check for Otep {
 
 fn kernel(host: &Host) -> Result<Kernel, Trouble> {
     let route = host.route()?;
-    let vxlans = route.vxlans()?.items;
+    let vxlans = route.vxlans()?.whole()?;
     let remotes = if vxlans.is_empty() { BTreeMap::new() } else { route.vxlan_remotes()? };
     Ok(Kernel { addresses: route.addresses()?, vxlans, remotes })
 }

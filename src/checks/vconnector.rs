@@ -18,7 +18,7 @@ use crate::host::vpp::NoAnswer;
 use crate::host::vpp::bridge::Bridge;
 use crate::host::{Host, Trouble};
 use crate::manifest::check_vconnector::{SPEC, code, fact, metric};
-use crate::plugin::code::USAGE;
+use crate::plugin::code::{UNREADABLE, USAGE};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Spec;
@@ -242,7 +242,8 @@ fn judge_ports(report: &mut Report, bridge: &Link, ports: &Dump<Link>) {
         states.concat(),
     ));
     if ports.torn {
-        report.note("the list of ports changed all the time while it was read");
+        let text = "the list of ports changed all the time while it was read";
+        report.find(&UNREADABLE, text);
     }
 }
 

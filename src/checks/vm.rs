@@ -168,8 +168,8 @@ fn measure(report: &mut Report, domain: &Domain, process: Option<&Process>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::libvirt::Refusal;
     use crate::host::libvirt::state::State;
+    use crate::host::libvirt::{Cause, Refusal};
     use crate::host::process::State as Life;
     use crate::host::{Trouble, Why};
     use crate::plugin::status::Status;
@@ -338,13 +338,13 @@ mod tests {
 
     #[test]
     fn what_libvirt_refuses_is_unknown_and_what_it_does_not_know_is_critical() {
-        let refused = |about_rights| {
-            Answer::Refused(Refusal { message: "access denied by policy".into(), about_rights })
-        };
+        let refused =
+            |cause| Answer::Refused(Refusal { message: "access denied by policy".into(), cause });
         for (answer, code, status) in [
             (Answer::Absent, "absent", Status::Critical),
-            (refused(false), "error", Status::Unknown),
-            (refused(true), "forbidden", Status::Unknown),
+            (refused(Cause::Other), "error", Status::Unknown),
+            (refused(Cause::Rights), "forbidden", Status::Unknown),
+            (refused(Cause::DriverDead), "no-process", Status::Critical),
         ] {
             let seen = found(asked(Ok(answer)));
             assert_eq!((seen.len(), seen[0].0, seen[0].1), (1, code, status));

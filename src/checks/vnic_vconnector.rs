@@ -191,7 +191,7 @@ fn look_at_linux(
     let is_tap = |link: &Link| link.mac == Some(args.mac.of_tap());
     let settled = args.port.is_none() && !links.is_empty() && links.iter().all(is_tap);
     if !settled {
-        links = route.links_of(bridge.index)?.items;
+        links = route.links_of(bridge.index)?.whole()?;
     }
     // Behind which port an address is that was never learned shows only in what the others are.
     let guess = leading.is_empty() && learns_nothing(&bridge) && !links.iter().any(is_tap);

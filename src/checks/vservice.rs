@@ -7,7 +7,7 @@ use crate::host::link::Link;
 use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::neutron::{self, HaState, Records};
 use crate::host::process::State;
-use crate::host::service::{self, By, Daemon, Daemons, Fate, Hidden, Record, Wanted};
+use crate::host::service::{By, Daemon, Daemons, Fate, Hidden, Record, Wanted};
 use crate::host::sockets::{self, Family};
 use crate::host::{Host, Trouble, Why, ovs};
 use crate::manifest::check_vservice::{SPEC, code, fact, metric};
@@ -386,8 +386,8 @@ fn interfaces(host: &Host, netns: &Netns, window: Option<i32>) -> Interfaces {
         Ok(links) => Interfaces::Inside(links),
         Err(trouble) if trouble.why == Why::Forbidden => match host.near_ends(netns) {
             Ok(links) if !links.is_empty() => {
-                let all = window.and_then(|pid| service::count_devices(pid).ok());
-                let beyond = all.map(|all| Beyond::Counted(all.saturating_sub(links.len())));
+                let all = window.and_then(|pid| host.device_names(pid).ok());
+                let beyond = all.map(|all| Beyond::Counted(all.len().saturating_sub(links.len())));
                 Interfaces::NearEnds { links, beyond: beyond.unwrap_or(Beyond::Uncounted) }
             }
             _ => Interfaces::Unseen(trouble),

@@ -119,7 +119,8 @@ impl Route {
             }
             Ok(None::<()>)
         });
-        dump.map(|_| vlans).map_err(|e| Trouble::of("the kernel (RTM_GETLINK)", &e))
+        let dump = dump.map_err(|e| Trouble::of("the kernel (RTM_GETLINK)", &e))?;
+        dump.whole().map(|_| vlans)
     }
 
     /// The same from `/sys/class/net/BRIDGE/brforward`, for kernels before 5.0: the whole table, and
@@ -135,7 +136,7 @@ impl Route {
         }
         let table = File::open(place.join("brforward")).map_err(|e| trouble(&e))?;
         let records = records_of(mac, table).map_err(|e| trouble(&e))?;
-        let ports = self.links_of(bridge.index)?.items;
+        let ports = self.links_of(bridge.index)?.whole()?;
         let entries = records.iter().filter_map(|record| {
             let number = |link: &&Link| link.port.and_then(|port| port.number);
             let port = ports.iter().find(|link| number(link) == Some(record.port))?;

@@ -4,7 +4,7 @@
 
 use crate::host::Host;
 use crate::host::link::Link;
-use crate::host::netlink::Route;
+use crate::host::netlink::{Dump, Route};
 use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::nsid::Search;
 use crate::host::process;
@@ -59,8 +59,8 @@ fn look_into(name: &NetnsName, netns: &Netns) -> Sight {
         Route::inside(netns)
     };
     match route {
-        Ok(route) => match route.links() {
-            Ok(dump) => Sight::Seen(dump.items),
+        Ok(route) => match route.links().and_then(Dump::whole) {
+            Ok(links) => Sight::Seen(links),
             Err(trouble) => Sight::Trouble(trouble),
         },
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Sight::Hidden(through(netns)),

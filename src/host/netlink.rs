@@ -2,6 +2,7 @@
 //! or in another one. No privilege is needed to ask.
 
 use crate::host::netns::Netns;
+use crate::host::trouble::{Trouble, Why};
 use netlink_packet_core::NlasIterator;
 use netlink_sys::{
     Socket, SocketAddr,
@@ -32,6 +33,20 @@ pub struct Dump<T> {
     /// The table changed all the time while it was read: some items may be there twice, and one
     /// that was changed may be missing.
     pub torn: bool,
+}
+
+impl<T> Dump<T> {
+    /// The items, where they are known to be all there were at one moment.
+    ///
+    /// # Errors
+    /// `Unreadable` if the table is torn.
+    pub fn whole(self) -> Result<Vec<T>, Trouble> {
+        if self.torn {
+            let why = "its table changed all the time while it was read".to_owned();
+            return Err(Trouble { whom: "the kernel".to_owned(), why: Why::Unreadable(why) });
+        }
+        Ok(self.items)
+    }
 }
 
 impl Question {
@@ -273,6 +288,13 @@ mod tests {
             let torn = for_each(&datagram[..cut], |_, _, _| Ok(()));
             assert!(torn.is_err(), "{cut} bytes are no message");
         }
+    }
+
+    #[test]
+    fn a_torn_table_is_none() {
+        assert_eq!(Dump { items: vec![1], torn: false }.whole(), Ok(vec![1]));
+        let torn = Dump { items: vec![1], torn: true }.whole();
+        assert!(matches!(torn, Err(Trouble { why: Why::Unreadable(_), .. })), "{torn:?}");
     }
 
     #[test]

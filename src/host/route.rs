@@ -44,7 +44,7 @@ impl Route {
             Ok(local.or(address).map(|address| (device, address)))
         });
         let dump = dump.map_err(|e| Trouble::of("the kernel (RTM_GETADDR)", &e))?;
-        Ok(dump.items)
+        dump.whole()
     }
 
     /// The way to an address; `None` where no route leads there.

@@ -7,7 +7,6 @@ use crate::host::netns::{Netns, NetnsId};
 use crate::host::neutron::{Recorded, Records};
 use crate::host::nsid::{Search, Whereabouts};
 use crate::host::process::{self, Depth, Process, State};
-use crate::host::procfs;
 use crate::host::sockets::Vantage;
 use crate::host::trace::{self, Trace};
 use crate::host::{Host, Trouble};
@@ -154,8 +153,18 @@ impl Host {
     pub fn devices_inside(&self, netns: &Netns) -> Result<Vec<Link>, Trouble> {
         (self.announce)("the devices of the namespace");
         let route = Route::inside(netns).map_err(|e| Trouble::of("the namespace", &e))?;
-        let links = route.links()?.items;
+        let links = route.links()?.whole()?;
         Ok(links.into_iter().filter(|link| !link.loopback && !is_fallback(link)).collect())
+    }
+
+    /// The names of the devices where a process lives, but its loopback; any user may ask.
+    ///
+    /// # Errors
+    /// The process ended.
+    pub fn device_names(&self, pid: i32) -> io::Result<Vec<String>> {
+        let mut names = process::devices(pid)?;
+        names.retain(|name| name != "lo" && !FALLBACK.contains(&name.as_str()));
+        Ok(names)
     }
 
     /// The devices of our namespace whose partners are in another one: a veth pair has a carrier
@@ -166,25 +175,11 @@ impl Host {
     pub fn near_ends(&self, netns: &Netns) -> Result<Vec<Link>, Trouble> {
         let route = self.route()?;
         // This first: the kernel numbers namespaces when it is asked about their devices.
-        let links = route.links()?.items;
+        let links = route.links()?.whole()?;
         let trouble = |e: io::Error| Trouble::of("the kernel (RTM_GETNSID)", &e);
         let Some(number) = netns.number(&route).map_err(trouble)? else { return Ok(Vec::new()) };
         Ok(links.into_iter().filter(|link| link.partner_netns == Some(number)).collect())
     }
-}
-
-/// How many devices there are where a process lives, but the loopback; any user may ask.
-///
-/// # Errors
-/// The process ended.
-pub fn count_devices(pid: i32) -> io::Result<usize> {
-    let table = procfs::text(format!("/proc/{pid}/net/dev"))?;
-    Ok(device_names(&table).filter(|name| *name != "lo" && !FALLBACK.contains(name)).count())
-}
-
-/// Two lines of headings, then `NAME: figures`.
-fn device_names(table: &str) -> impl Iterator<Item = &str> {
-    table.lines().skip(2).filter_map(|line| Some(line.rsplit_once(':')?.0.trim_start()))
 }
 
 /// Where processes live, as seen from a namespace.

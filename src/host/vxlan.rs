@@ -54,7 +54,7 @@ impl Route {
             .dump(&question, remote)
             .map_err(|e| Trouble::of("the kernel (RTM_GETNEIGH)", &e))?;
         let mut remotes: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
-        for (device, remote) in dump.items {
+        for (device, remote) in dump.whole()? {
             remotes.entry(device).or_default().push(remote);
         }
         Ok(remotes)

@@ -23,7 +23,7 @@ use crate::host::libvirt::uri::Uri;
 use crate::host::libvirt::{self, Answer, Asked};
 use crate::host::link::Link;
 use crate::host::mac::Mac;
-use crate::host::netlink::Route;
+use crate::host::netlink::{Dump, Route};
 use crate::host::ovs::ports::{Ports, Wanted};
 use crate::host::ovs::{Place, absolute, bridges};
 use crate::host::vxlan::Vxlan;
@@ -216,7 +216,7 @@ fn look(args: &Args, host: &Host) -> Result<Snapshot, Unseen> {
         vlan(args.ends()[1]).map_err(Unseen::Usage)?;
     }
     let route = host.route().map_err(Unseen::Trouble)?;
-    let links = route.links().map_err(Unseen::Trouble)?.items;
+    let links = route.links().and_then(Dump::whole).map_err(Unseen::Trouble)?;
     let mut snapshot = Snapshot { links, ..Snapshot::default() };
     if kind.joins(How::Remote) {
         snapshot.tunnels = tunnels(&route).map_err(Unseen::Trouble)?;
@@ -229,7 +229,7 @@ fn look(args: &Args, host: &Host) -> Result<Snapshot, Unseen> {
 }
 
 fn tunnels(route: &Route) -> Result<Tunnels, Trouble> {
-    let vxlans = route.vxlans()?.items;
+    let vxlans = route.vxlans()?.whole()?;
     let remotes = if vxlans.is_empty() { BTreeMap::new() } else { route.vxlan_remotes()? };
     Ok(Tunnels { vxlans, remotes, addresses: route.addressed()?, ways: Vec::new() })
 }

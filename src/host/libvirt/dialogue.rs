@@ -4,7 +4,7 @@
 use crate::host::libvirt::description::{self, Vnic};
 use crate::host::libvirt::state::State;
 use crate::host::libvirt::xdr::{Frames, Reader, Reply, Writer};
-use crate::host::libvirt::{About, Answer, Domain, Figures, Refusal, Uuid, Wanted};
+use crate::host::libvirt::{About, Answer, Cause, Domain, Figures, Refusal, Uuid, Wanted};
 use crate::host::talk::{Dialogue, Heard};
 use std::cell::Cell;
 use std::time::Duration;
@@ -34,6 +34,9 @@ const NO_DOMAIN: i32 = 42;
 /// `VIR_ERR_OPERATION_DENIED`, `_AUTH_FAILED`, `_AUTH_CANCELLED`, `_ACCESS_DENIED`,
 /// `_AUTH_UNAVAILABLE`
 const ABOUT_RIGHTS: [i32; 5] = [29, 45, 79, 88, 94];
+
+/// `VIR_ERR_SYSTEM_ERROR` from `VIR_FROM_RPC`: virtproxyd found nobody at the socket of virtqemud.
+const NOT_CONNECTED: (i32, i32) = (38, 7);
 
 /// Our side of the conversation, and what has been heard.
 #[derive(Debug)]
@@ -155,7 +158,7 @@ impl<'c> Conversation<'c> {
             return self.call(Step::AuthPolkit, Writer::default());
         }
         let message = "the socket wants a password (SASL)".to_owned();
-        self.end = Some(Answer::Refused(Refusal { message, about_rights: true }));
+        self.end = Some(Answer::Refused(Refusal { message, cause: Cause::Rights }));
         Vec::new()
     }
 
@@ -207,7 +210,8 @@ impl<'c> Conversation<'c> {
     }
 
     fn refused(&mut self, step: Step, body: &[u8]) -> Result<Vec<u8>, String> {
-        let (number, message) = error(&mut Reader(body)).ok_or("an error without its text")?;
+        let (number, domain, message) =
+            error(&mut Reader(body)).ok_or("an error without its text")?;
         match step {
             // What has no UUID like that may have a name like that: so do virsh and others.
             Step::ByUuid if number == NO_DOMAIN => return Ok(self.by_name()),
@@ -218,8 +222,12 @@ impl<'c> Conversation<'c> {
             Step::Figures | Step::Close => {}
             _ => {
                 let logging_in = matches!(step, Step::AuthList | Step::AuthPolkit);
-                let about_rights = logging_in || ABOUT_RIGHTS.contains(&number);
-                self.end = Some(Answer::Refused(Refusal { message, about_rights }));
+                let cause = match step {
+                    _ if logging_in || ABOUT_RIGHTS.contains(&number) => Cause::Rights,
+                    Step::Open if (number, domain) == NOT_CONNECTED => Cause::DriverDead,
+                    _ => Cause::Other,
+                };
+                self.end = Some(Answer::Refused(Refusal { message, cause }));
                 if logging_in {
                     // Whoever is not logged in may not close either.
                     return Ok(Vec::new());
@@ -275,11 +283,11 @@ fn figures(body: &mut Reader) -> Option<Figures> {
     })
 }
 
-/// `remote_error`: its number and its message, which may be left out.
-fn error(body: &mut Reader) -> Option<(i32, String)> {
-    let (number, _domain) = (body.number()?, body.number()?);
+/// `remote_error`: its number, the part of libvirt it is from, and its message, which may be left out.
+fn error(body: &mut Reader) -> Option<(i32, i32, String)> {
+    let (number, domain) = (body.number()?, body.number()?);
     let message = if body.word()? == 0 { String::new() } else { body.string()? };
-    Some((number, message))
+    Some((number, domain, message))
 }
 
 #[cfg(test)]
@@ -395,15 +403,23 @@ mod tests {
         assert_eq!(heard("no-such", &fixture("absent.bin")), absent);
         let uuid = "99999999-abcd-4000-8000-000000000001";
         assert_eq!(heard(uuid, &fixture("absent-uuid.bin")), absent);
-        let refused = |message: &str, about_rights| {
+        let refused = |message: &str, cause| {
             let message = message.to_owned();
-            (Heard::Done, Some(Answer::Refused(Refusal { message, about_rights })))
+            (Heard::Done, Some(Answer::Refused(Refusal { message, cause })))
         };
-        let no_driver = refused("no connection driver available for foo:///x", false);
+        let no_driver = refused("no connection driver available for foo:///x", Cause::Other);
         assert_eq!(heard("no-such", &fixture("no-driver.bin")), no_driver);
         let denied = "internal error: Unable to get system bus connection: \
                       Could not connect: No such file or directory";
-        assert_eq!(heard("vm-running", &fixture("polkit-denied.bin")), refused(denied, true));
+        assert_eq!(
+            heard("vm-running", &fixture("polkit-denied.bin")),
+            refused(denied, Cause::Rights)
+        );
+        // libvirtd 9.0 as a proxy: it was told where the daemon of the driver listens.
+        let dead = "Failed to connect socket to '/run/libvirt/virtqemud-sock-ro': \
+                    No such file or directory";
+        let behind_proxy = heard("vm-running", &fixture("proxy-without-driver.bin"));
+        assert_eq!(behind_proxy, refused(dead, Cause::DriverDead));
     }
 
     #[test]
@@ -491,6 +507,6 @@ mod tests {
         let sasl = [&sasl[..], &[0; 8], &[0, 0, 0, 1], &[0, 0, 0, 1]].concat();
         let (heard, answer) = heard("vm-running", &sasl);
         assert_eq!(heard, Heard::Done);
-        assert!(matches!(answer, Some(Answer::Refused(Refusal { about_rights: true, .. }))));
+        assert!(matches!(answer, Some(Answer::Refused(Refusal { cause: Cause::Rights, .. }))));
     }
 }

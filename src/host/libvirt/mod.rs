@@ -107,8 +107,19 @@ pub struct Figures {
 pub struct Refusal {
     /// libvirt's sentence.
     pub message: String,
-    /// Whether the caller may not ask.
-    pub about_rights: bool,
+    /// What it is about.
+    pub cause: Cause,
+}
+
+/// What an error of libvirt is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The caller may not ask.
+    Rights,
+    /// The daemon that answered hands on to the driver's own, and nobody answered it there.
+    DriverDead,
+    /// Anything else.
+    Other,
 }
 
 /// What is asked about a domain.
