@@ -241,6 +241,16 @@ fn ask_about_peers(
     }
 }
 
+/// Why what is behind a device of the kernel is not on this host, for its kind alone.
+fn leads_out(device: &Link) -> Option<String> {
+    const KINDS: &[&str] =
+        &["vlan", "vxlan", "bond", "team", "gretap", "ip6gretap", "erspan", "geneve", "macvlan"];
+    match device.kind.as_deref() {
+        None => Some("a physical device".to_owned()),
+        Some(kind) => KINDS.contains(&kind).then(|| format!("a {kind} device")),
+    }
+}
+
 fn learns_nothing(bridge: &Link) -> bool {
     bridge.bridge.is_some_and(|facts| facts.ageing == Some(0))
 }
@@ -248,21 +258,8 @@ fn learns_nothing(bridge: &Link) -> bool {
 impl Plug {
     /// Why a port leads away from this host's guests; none where it does not.
     fn uplink(&self) -> Option<String> {
-        const AWAY: &[&str] = &[
-            "vlan",
-            "vxlan",
-            "bond",
-            "team",
-            "gretap",
-            "ip6gretap",
-            "erspan",
-            "geneve",
-            "macvlan",
-        ];
-        match self.link.kind.as_deref() {
-            None => return Some("a physical device".to_owned()),
-            Some(kind) if AWAY.contains(&kind) => return Some(format!("a {kind} device")),
-            Some(_) => {}
+        if let Some(why) = leads_out(&self.link) {
+            return Some(why);
         }
         let peer = self.peer.as_ref()?;
         let in_ovs = peer.name.starts_with("qvo")
@@ -768,13 +765,7 @@ impl Behind {
                 let bridge = self.leads_to.as_deref().unwrap_or("nowhere");
                 Some(format!("a patch port to {bridge}"))
             }
-            "" | "system" => match self.device.as_ref().map(|link| link.kind.as_deref()) {
-                Some(None) => Some("a physical device".to_owned()),
-                Some(Some(kind @ ("vlan" | "vxlan" | "bond" | "team"))) => {
-                    Some(format!("a {kind} device"))
-                }
-                _ => None,
-            },
+            "" | "system" => self.device.as_ref().and_then(leads_out),
             "internal" | "tap" | "dpdkvhostuser" | "dpdkvhostuserclient" | "afxdp" => None,
             kind => Some(format!("a {kind} port")),
         }
