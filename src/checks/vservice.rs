@@ -8,7 +8,8 @@ use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::neutron::{self, HaState, Records};
 use crate::host::process::State;
 use crate::host::service::{By, Daemon, Daemons, Fate, Hidden, Record, Wanted};
-use crate::host::sockets::{self, Family};
+use crate::host::sockets::{self, Vantage};
+use crate::host::trace::{self, DhcpPort};
 use crate::host::{Host, Trouble, Why, ovs};
 use crate::manifest::check_vservice::{SPEC, code, fact, metric};
 use crate::plugin::past::Past;
@@ -127,17 +128,6 @@ pub struct Facts {
     pub tcp: Option<Result<BTreeSet<u16>, Trouble>>,
     /// Its interfaces, where they are asked for or are all there is.
     pub interfaces: Option<Interfaces>,
-}
-
-/// Which port of a DHCP service is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DhcpPort {
-    /// UDP 67.
-    V4,
-    /// UDP 547 alone: a network with IPv6 alone has no other.
-    V6,
-    /// Neither.
-    Closed,
 }
 
 /// What stands behind a name of `/run/netns`.
@@ -315,7 +305,11 @@ impl Facts {
         if let Ok(daemons) = &self.daemons {
             let works = |name: &str| working(daemons, name).map(|daemon| daemon.process.pid);
             let dnsmasq = works("dnsmasq").filter(|_| args.role == Role::Dhcp);
-            self.dhcp = dnsmasq.map(dhcp_port);
+            let seen = |pid| {
+                let before = daemons.dhcp.clone();
+                before.unwrap_or_else(|| trace::dhcp_port(Vantage::Process(pid)))
+            };
+            self.dhcp = dnsmasq.map(seen);
             let told = &self.records.haproxy_ports;
             let enough = |open: &BTreeSet<u16>| missing_port(told, open, args.role).is_none();
             let haproxy = works("haproxy").filter(|_| args.role.has_proxy());
@@ -323,11 +317,9 @@ impl Facts {
         }
         let processless = self.daemons.as_ref().is_ok_and(is_processless);
         if args.interfaces || (args.role == Role::Router && processless) {
-            let lives = |daemon: &&Daemon| {
-                daemon.by == By::Namespace && daemon.process.state != State::Dead
-            };
-            let daemons = self.daemons.iter().flat_map(|daemons| &daemons.found);
-            let window = daemons.filter(lives).map(|daemon| daemon.process.pid).next();
+            let mut daemons = self.daemons.iter().flat_map(|daemons| &daemons.found);
+            let window = daemons.find(|daemon| daemon.lives_here());
+            let window = window.map(|daemon| daemon.process.pid);
             self.interfaces = Some(interfaces(host, netns, window));
         }
     }
@@ -366,18 +358,6 @@ impl Facts {
 /// Nothing lives in it.
 fn is_processless(daemons: &Daemons) -> bool {
     daemons.found.iter().all(|daemon| daemon.by == By::Sibling)
-}
-
-fn dhcp_port(pid: i32) -> Result<DhcpPort, Trouble> {
-    const SERVER: u16 = 67;
-    const SERVER6: u16 = 547;
-    Ok(if sockets::udp_is_taken(pid, Family::V4, SERVER)? {
-        DhcpPort::V4
-    } else if sockets::udp_is_taken(pid, Family::V6, SERVER6)? {
-        DhcpPort::V6
-    } else {
-        DhcpPort::Closed
-    })
 }
 
 /// The interfaces, with a process of the namespace through which they can be counted, if one is known.
@@ -584,8 +564,8 @@ fn working<'d>(daemons: &'d Daemons, name: &str) -> Option<&'d Daemon> {
 fn judge_ports(report: &mut Report, facts: &Facts, daemons: &Daemons, role: Role) {
     let mut open = Vec::new();
     match (working(daemons, "dnsmasq"), &facts.dhcp) {
-        (Some(_), Some(Ok(DhcpPort::V4))) => open.push("UDP 67".to_owned()),
-        (Some(_), Some(Ok(DhcpPort::V6))) => open.push("UDP 547 (IPv6)".to_owned()),
+        (Some(_), Some(Ok(DhcpPort::V4(_)))) => open.push("UDP 67".to_owned()),
+        (Some(_), Some(Ok(DhcpPort::V6(_)))) => open.push("UDP 547 (IPv6)".to_owned()),
         (Some(dnsmasq), Some(Ok(DhcpPort::Closed))) => {
             not_listening(report, dnsmasq, "UDP 67 (DHCP)");
         }
@@ -770,7 +750,7 @@ mod tests {
             namespace: Ok(Namespace::Live),
             daemons: Ok(Daemons { found, ..Daemons::default() }),
             records: Records::none("1abd0001-0000-4000-8000-000000000001"),
-            dhcp: Some(Ok(DhcpPort::V4)),
+            dhcp: Some(Ok(DhcpPort::V4(1))),
             tcp: Some(Ok(BTreeSet::from([53, 80]))),
             interfaces: None,
         }
@@ -944,7 +924,7 @@ mod tests {
         let dhcp = args(Role::Dhcp);
         let with = |port| codes(dnsmasq().with(|f| f.dhcp = Some(port)), &dhcp);
         assert_eq!(with(Ok(DhcpPort::Closed)), ["not-listening"]);
-        assert!(with(Ok(DhcpPort::V6)).is_empty());
+        assert!(with(Ok(DhcpPort::V6(1))).is_empty());
         let ended = Trouble { whom: "/proc/1/net/udp".into(), why: Why::Absent };
         assert_eq!(with(Err(ended)), ["unreadable"]);
         // One that is stopped is told as that alone.

@@ -23,7 +23,7 @@ pub mod route;
 pub mod service;
 pub mod sockets;
 pub mod talk;
-mod trace;
+pub mod trace;
 pub mod trouble;
 pub mod unixctl;
 pub mod vpp;

@@ -8,7 +8,7 @@ use crate::host::neutron::{Recorded, Records};
 use crate::host::nsid::{Search, Whereabouts};
 use crate::host::process::{self, Depth, Process, State};
 use crate::host::sockets::Vantage;
-use crate::host::trace::{self, Trace};
+use crate::host::trace::{self, DhcpPort};
 use crate::host::{Host, Trouble};
 use nix::poll::{PollTimeout, poll};
 use std::io;
@@ -39,6 +39,8 @@ pub struct Daemons {
     pub records: Vec<Record>,
     /// Why there may be others that are not seen.
     pub hidden: Option<Hidden>,
+    /// Where addresses are asked for in the namespace, if that was looked at on the way.
+    pub dhcp: Option<Result<DhcpPort, Trouble>>,
 }
 
 /// Why a process is not seen.
@@ -283,7 +285,7 @@ impl<'p> Places<'p> {
         // whether somebody lives there; where they may not be seen, it tells that not one process of
         // any other network namespace is seen either.
         let from = Vantage::Inside(netns);
-        let betrayed = self.wanted.names.iter().any(|name| trace::of(name, netns, from).is_some());
+        let betrayed = self.wanted.names.iter().any(|name| trace::is_left(name, netns, from));
         let blind = betrayed || (netns.may_not_be_entered() && !self.abroad);
         blind.then_some(Hidden::OtherPids)
     }
@@ -361,6 +363,11 @@ impl Record {
 }
 
 impl Daemon {
+    /// Whether it can tell of the namespace.
+    pub fn lives_here(&self) -> bool {
+        self.by == By::Namespace && self.process.state != State::Dead
+    }
+
     /// Whether it has this name.
     pub fn is(&self, name: &str) -> bool {
         is_called(&self.process.name, name)
@@ -374,20 +381,21 @@ impl Daemons {
     }
 
     /// Sockets in the namespace show a daemon that no pid file names.
-    fn are_not_all(&self, netns: &Netns, wanted: &Wanted) -> bool {
-        let lives_here =
-            |daemon: &&Daemon| daemon.by == By::Namespace && daemon.process.state != State::Dead;
-        let here = || self.found.iter().filter(lives_here);
-        let Some(window) = here().next() else { return false };
+    fn are_not_all(&mut self, netns: &Netns, wanted: &Wanted) -> bool {
+        let here: Vec<&Daemon> = self.found.iter().filter(|daemon| daemon.lives_here()).collect();
+        let Some(window) = here.first() else { return false };
         let from = Vantage::Process(window.process.pid);
-        wanted.names.iter().any(|name| {
-            let known = here().filter(|daemon| daemon.is(name)).count();
-            match trace::of(name, netns, from) {
-                Some(Trace::Holders(holders)) => holders > known,
-                Some(Trace::Some) => known == 0,
-                None => false,
-            }
-        })
+        let known = |name: &str| here.iter().filter(|daemon| daemon.is(name)).count();
+        let mut betrayed = false;
+        for name in wanted.names {
+            betrayed |= if *name == "dnsmasq" {
+                let port = self.dhcp.insert(trace::dhcp_port(from));
+                port.as_ref().is_ok_and(|port| port.holders() > known(name))
+            } else {
+                known(name) == 0 && trace::is_left(name, netns, from)
+            };
+        }
+        betrayed
     }
 
     /// Pid files name a living process of every group, and something at all.

@@ -44,19 +44,6 @@ pub enum Vantage<'n> {
 const LISTEN: &str = "0A";
 const UNCONNECTED: &str = "07";
 
-/// Whether a socket is bound to a UDP port where a process lives. Reads no further than it must.
-///
-/// # Errors
-/// The process ended, or the table is none.
-pub fn udp_is_taken(pid: i32, family: Family, port: u16) -> Result<bool, Trouble> {
-    let mut taken = false;
-    each_port(Vantage::Process(pid), family.table("udp"), UNCONNECTED, |found| {
-        taken = found == port;
-        !taken
-    })?;
-    Ok(taken)
-}
-
 /// How many sockets are bound to a UDP port.
 ///
 /// # Errors
@@ -227,9 +214,10 @@ mod tests {
         each_port(Vantage::Process(me), "tcp", LISTEN, look).expect("our own table");
         assert!(seen);
         let port = socket.local_addr().expect("an address").port();
-        assert_eq!(udp_is_taken(me, Family::V4, port), Ok(true));
+        let bound = || udp_count(Vantage::Process(me), Family::V4, port);
+        assert_eq!(bound(), Ok(1));
         drop(socket);
-        assert_eq!(udp_is_taken(me, Family::V4, port), Ok(false));
-        assert!(udp_is_taken(i32::MAX, Family::V4, port).is_err());
+        assert_eq!(bound(), Ok(0));
+        assert!(udp_count(Vantage::Process(i32::MAX), Family::V4, port).is_err());
     }
 }

@@ -3,37 +3,59 @@
 
 use crate::host::netns::Netns;
 use crate::host::sockets::{Family, Vantage, raw_count, tcp_listening, udp_count};
+use crate::host::trouble::Trouble;
 
-/// What a daemon of this name, or several, hold open in a namespace.
+/// Which port of a DHCP server is open, and how many sockets are bound to it: each server has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trace {
-    /// So many processes hold a socket each.
-    Holders(usize),
-    /// There are sockets; how many processes hold them is not told.
-    Some,
+pub enum DhcpPort {
+    /// UDP 67.
+    V4(usize),
+    /// UDP 547 alone: a network with IPv6 alone has no other.
+    V6(usize),
+    /// Neither.
+    Closed,
 }
 
-/// The traces of a daemon in a namespace; none where there are none, or they may not be seen.
-pub(super) fn of(daemon: &str, netns: &Netns, from: Vantage) -> Option<Trace> {
-    const DHCP: u16 = 67;
-    const DHCP6: u16 = 547;
+/// Looks where addresses are asked for.
+///
+/// # Errors
+/// There is no table of sockets to be read: the process ended, say.
+pub fn dhcp_port(from: Vantage) -> Result<DhcpPort, Trouble> {
+    const SERVER: u16 = 67;
+    const SERVER6: u16 = 547;
+    Ok(match udp_count(from, Family::V4, SERVER)? {
+        0 => match udp_count(from, Family::V6, SERVER6)? {
+            0 => DhcpPort::Closed,
+            holders => DhcpPort::V6(holders),
+        },
+        holders => DhcpPort::V4(holders),
+    })
+}
+
+impl DhcpPort {
+    /// How many servers hold it.
+    pub(super) const fn holders(self) -> usize {
+        match self {
+            Self::V4(holders) | Self::V6(holders) => holders,
+            Self::Closed => 0,
+        }
+    }
+}
+
+/// Whether there are sockets of a daemon in a namespace, as far as can be seen.
+pub(super) fn is_left(daemon: &str, netns: &Netns, from: Vantage) -> bool {
     const ISAKMP: u16 = 500;
     const ICMP6: u8 = 58;
     const VRRP: u8 = 112;
     let udp = |family, port| udp_count(from, family, port).unwrap_or(0);
     let raw = |family, protocol| raw_count(from, family, protocol).unwrap_or(0);
-    let some = |is: bool| is.then_some(Trace::Some);
     match daemon {
-        // One socket each for all its interfaces.
-        "dnsmasq" => match udp(Family::V4, DHCP).max(udp(Family::V6, DHCP6)) {
-            0 => None,
-            holders => Some(Trace::Holders(holders)),
-        },
-        "haproxy" => some(tcp_listening(netns).is_ok_and(|ports| ports.iter().any(is_proxys))),
-        "keepalived" => some(raw(Family::V4, VRRP) > 0 || raw(Family::V6, VRRP) > 0),
-        "radvd" => some(raw(Family::V6, ICMP6) > 0),
-        "charon" | "pluto" => some(udp(Family::V4, ISAKMP) > 0 || udp(Family::V6, ISAKMP) > 0),
-        _ => None,
+        "dnsmasq" => dhcp_port(from).is_ok_and(|port| port != DhcpPort::Closed),
+        "haproxy" => tcp_listening(netns).is_ok_and(|ports| ports.iter().any(is_proxys)),
+        "keepalived" => raw(Family::V4, VRRP) > 0 || raw(Family::V6, VRRP) > 0,
+        "radvd" => raw(Family::V6, ICMP6) > 0,
+        "charon" | "pluto" => udp(Family::V4, ISAKMP) > 0 || udp(Family::V6, ISAKMP) > 0,
+        _ => false,
     }
 }
 
