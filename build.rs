@@ -22,7 +22,13 @@ fn main() {
         .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
         .collect();
     files.sort();
-    let mut code: String = files.iter().map(|path| module(&read(path))).collect();
+    let entries: Vec<Entry> = files.iter().map(|path| read(path)).collect();
+    let mut code: String = entries.iter().map(module).collect();
+    let specs = entries.iter().map(|entry| format!("&{}::SPEC,", entry.name));
+    code += &format!(
+        "/// All checks.\npub static SPECS: &[&crate::plugin::spec::Spec] = &[{}];\n",
+        specs.collect::<String>()
+    );
     code += &sources(&files);
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("manifest.rs"), code).expect("OUT_DIR can be written");
@@ -82,10 +88,10 @@ fn module(entry: &Entry) -> String {
     }
     format!(
         "pub mod {name} {{
-    use crate::plugin::spec::{{Code, FactSpec, Kind, MetricSpec, Spec}};
+    use crate::plugin::spec::{{Advice, Code, FactSpec, Kind, MetricSpec, Spec}};
     use crate::plugin::status::Status;
     pub static SPEC: Spec = Spec {{ name: {name:?}, title: {title:?}, sentence: {sentence:?},
-        red: {red:?}, details: {details:?}, main_metric: {main:?}, object_label: {object_label:?},
+        red: &[{red}], details: {details:?}, main_metric: {main:?}, object_label: {object_label:?},
         remembers: {remembers},
         capabilities: &{caps:?}, codes: &[{}], metrics: &[{}], facts: &[{}] }};
     pub(crate) mod code {{ use super::*; {} }}
@@ -101,13 +107,21 @@ fn module(entry: &Entry) -> String {
         name = entry.name,
         title = camel(&entry.name),
         sentence = entry.sentence,
-        red = entry.red,
+        red = advice(entry),
         details = entry.details,
         main = entry.main_metric,
         object_label = entry.object_label,
         remembers = entry.remembers,
         caps = [&*entry.rights.capabilities, &*entry.rights.optional].concat(),
     )
+}
+
+fn advice(entry: &Entry) -> String {
+    let one = |(codes, text): (&String, &String)| {
+        let codes: Vec<&str> = codes.split(", ").collect();
+        format!("Advice {{ codes: &{codes:?}, text: {text:?} }},")
+    };
+    entry.red.iter().map(one).collect()
 }
 
 fn constant(out: &mut String, name: &str, kind: &str, list: &str, index: usize) {

@@ -16,8 +16,8 @@ pub struct Entry {
     pub old_names: Vec<String>,
     /// What an OK of this check means, in one sentence.
     pub sentence: String,
-    /// What to do when it is red.
-    pub red: String,
+    /// What to do when it is red, by the codes it is about: `"absent, stale"`.
+    pub red: BTreeMap<String, String>,
     /// What its help says below the options, where names need a table. Lines.
     #[serde(default)]
     pub details: String,

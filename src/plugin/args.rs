@@ -53,7 +53,7 @@ pub struct Common {
     /// Read twice, this far apart, and emit rates
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub sample: Option<Duration>,
-    /// Show finding codes, and what to do
+    /// Show finding codes, and in formats of metrics the evidence
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }

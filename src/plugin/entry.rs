@@ -95,7 +95,7 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
             || common.sample.is_some()
             || rules.warning.iter().chain(&rules.critical).any(|(limited, _)| limited == name)
     };
-    let asked = rules.asked(common.rates || common.sample.is_some());
+    let asked = rules.asked(P::SPEC, common.rates || common.sample.is_some());
     if let Some(pause) = common.sample {
         let mut first = P::look(own, &asked, until, &Past::default());
         // What is broken needs no rate, and may have used up the time for a second reading.
@@ -110,7 +110,7 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
         before.add_rates(&mut report, wanted);
         return report;
     }
-    let rates = common.rates || rules.need_rates();
+    let rates = common.rates || rules.need_rates(P::SPEC);
     if !rates && !P::SPEC.remembers {
         return P::look(own, &asked, until, &Past::default());
     }

@@ -13,7 +13,7 @@ pub struct Spec {
     /// What an OK means.
     pub sentence: &'static str,
     /// What to do when it is red.
-    pub red: &'static str,
+    pub red: &'static [Advice],
     /// What `--help` says below the options, where names need a table; may be empty.
     pub details: &'static str,
     /// The metric meant by a limit that names none.
@@ -41,6 +41,15 @@ pub struct Code {
     pub status: Status,
     /// What was seen.
     pub meaning: &'static str,
+}
+
+/// What to do when something was found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// When one of these was.
+    pub codes: &'static [&'static str],
+    /// What to look at, or to do.
+    pub text: &'static str,
 }
 
 /// A number that a check emits.
@@ -89,6 +98,12 @@ impl Spec {
         self.codes.iter().chain(code::COMMON).find(|code| code.name == name)
     }
 
+    /// What to do when this was found.
+    pub fn advice(&self, code: &Code) -> Option<&'static str> {
+        let about = self.red.iter().find(|advice| advice.codes.contains(&code.name));
+        about.map(|advice| advice.text)
+    }
+
     /// The metric of this name; a rate's name gives its counter.
     pub fn metric(&self, name: &str) -> Option<&'static MetricSpec> {
         let find = |name: &str| self.metrics.iter().find(|metric| metric.name == name);
@@ -97,8 +112,42 @@ impl Spec {
         })
     }
 
+    /// The name of the metric that a limit's name stands for: a rate's is its counter's.
+    pub fn measured<'n>(&self, name: &'n str) -> &'n str {
+        if self.metrics.iter().any(|metric| metric.name == name) {
+            return name;
+        }
+        name.strip_suffix(RATE).unwrap_or(name)
+    }
+
     /// The fact of this name.
     pub fn fact(&self, name: &str) -> Option<&'static FactSpec> {
         self.facts.iter().find(|fact| fact.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::SPECS;
+
+    #[test]
+    fn advice_is_about_codes_that_there_are() {
+        for spec in SPECS {
+            for code in spec.red.iter().flat_map(|advice| advice.codes) {
+                assert!(spec.code(code).is_some(), "{}: {code}", spec.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_metric_that_ends_like_a_rate_is_no_rate() {
+        for spec in SPECS {
+            for metric in spec.metrics {
+                assert_eq!(spec.measured(metric.name), metric.name, "{}", spec.name);
+                let rate = format!("{}{RATE}", metric.name);
+                assert_eq!(spec.measured(&rate), metric.name, "{}", spec.name);
+            }
+        }
     }
 }

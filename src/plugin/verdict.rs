@@ -4,7 +4,7 @@
 use crate::plugin::code;
 use crate::plugin::limit::{Expectation, Limit, Range, Remap};
 use crate::plugin::report::{Evidence, Finding, Metric, Report};
-use crate::plugin::spec::{RATE, Spec};
+use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
 use crate::plugin::text;
 
@@ -112,14 +112,14 @@ impl Rules {
     }
 
     /// Whether a limit is on a rate, so that two readings are needed.
-    pub fn need_rates(&self) -> bool {
-        self.warning.iter().chain(&self.critical).any(|(name, _)| name.ends_with(RATE))
+    pub fn need_rates(&self, spec: &Spec) -> bool {
+        self.warning.iter().chain(&self.critical).any(|(name, _)| spec.measured(name) != name)
     }
 
     /// What these rules ask for beyond the verdict.
-    pub fn asked(&self, rates: bool) -> Asked {
+    pub fn asked(&self, spec: &Spec, rates: bool) -> Asked {
         let limited = self.warning.iter().chain(&self.critical).map(|(name, _)| name.as_str());
-        let measured = limited.map(|name| name.strip_suffix(RATE).unwrap_or(name));
+        let measured = limited.map(|name| spec.measured(name));
         let expected = self.expect.iter().map(|expectation| expectation.fact.as_str());
         Asked { names: measured.chain(expected).map(str::to_owned).collect(), rates }
     }
@@ -142,7 +142,9 @@ impl Limits {
 impl Verdict {
     /// Applies the rules to a report.
     pub fn of(spec: &'static Spec, report: Report, rules: &Rules) -> Self {
-        let Report { object, when_ok, mut findings, evidence, metrics, facts, .. } = report;
+        let Report { object, when_ok, mut findings, evidence, mut metrics, facts, .. } = report;
+        // What is of the whole comes first, for what comes last is left out first.
+        metrics.sort_by_key(|metric| metric.label.is_some());
         let broken = findings.iter().any(|f| f.status == Status::Critical);
         let limits = rules.limits();
         // A sentence without its object is not complete by itself.
@@ -169,7 +171,7 @@ impl Verdict {
             let mut blind: Vec<_> = limited
                 // A rate is not there yet in a first run; its counter must be.
                 .filter(|name| {
-                    let measured = name.strip_suffix(RATE).unwrap_or(name);
+                    let measured = spec.measured(name);
                     !metrics.iter().any(|metric| metric.spec.name == measured)
                 })
                 .collect();
@@ -193,6 +195,15 @@ impl Verdict {
             metrics,
             limits,
         }
+    }
+
+    /// What to do about it: for the worst finding first, each advice once.
+    pub fn advice(&self) -> Vec<&'static str> {
+        let mut advice = Vec::new();
+        for finding in self.findings.iter().filter(|finding| finding.status != Status::Ok) {
+            advice.extend(self.spec.advice(finding.code).filter(|text| !advice.contains(text)));
+        }
+        advice
     }
 
     /// What was measured, with the limits that were applied.
@@ -383,7 +394,7 @@ mod tests {
 
     #[test]
     fn what_has_a_limit_or_an_expectation_is_asked_for() {
-        let asked = rules(&["rx_errors_rate=1"], &["tag=1"], &[]).asked(false);
+        let asked = rules(&["rx_errors_rate=1"], &["tag=1"], &[]).asked(&SPEC, false);
         assert!(asked.any(&["rx_errors"]) && asked.any(&["mtu", "tag"]));
         assert!(!asked.any(&["mtu", "tx_errors"]));
     }

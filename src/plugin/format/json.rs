@@ -16,6 +16,7 @@ struct Document<'a> {
     exit: u8,
     summary: String,
     findings: Vec<Box<RawValue>>,
+    advice: Vec<&'static str>,
     evidence: Vec<Box<RawValue>>,
     metrics: Vec<Box<RawValue>>,
     /// Present only when something was left out.
@@ -46,7 +47,9 @@ struct JsonMetric<'a> {
 pub(super) fn render(verdict: &Verdict, style: Style) -> String {
     let summary = text::cut(text::line(&verdict.summary), 255);
     let object = text::cut(text::line(&verdict.object), 255);
-    let frame = 200 + summary.len() + object.len();
+    let advice = verdict.advice();
+    let advised: usize = advice.iter().map(|text| text.len() + 3).sum();
+    let frame = 200 + summary.len() + object.len() + advised;
     let room = style.max_output.saturating_sub(frame);
     let page = page(verdict, room).fit(room);
     let (evidence, metrics) = page.dropped;
@@ -60,6 +63,7 @@ pub(super) fn render(verdict: &Verdict, style: Style) -> String {
         exit: verdict.exit,
         summary,
         findings: raw(page.findings),
+        advice,
         evidence: raw([page.notes, page.fine].concat()),
         metrics: raw(page.metrics),
         dropped,

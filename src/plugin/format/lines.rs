@@ -81,7 +81,8 @@ pub(super) fn opentsdb(verdict: &Verdict, style: Style) -> String {
     page(verdict, style, &verdict.metrics, line)
 }
 
-/// The comment with the status, then the metrics that fit; evidence only where it is asked for.
+/// The comment with the status, those with findings that it does not tell, then the metrics that fit;
+/// evidence and what to do only where it is asked for.
 fn page<'v>(
     verdict: &Verdict,
     style: Style,
@@ -92,9 +93,16 @@ fn page<'v>(
     let room = style.max_output.saturating_sub(first.len() + 2);
     let (metrics, more) = as_many_as_fit(metrics, room, line);
     let mut page = Page { metrics, dropped: (0, more), ..Page::default() };
+    let comment = |text: &str| format!("# {}", text::line(text));
+    if verdict.findings.len() > 1 {
+        let told = verdict.findings.iter().map(|f| format!("{} {}", f.status, f.clause()));
+        page.fine = told.map(|finding| comment(&finding)).collect();
+    }
     if style.verbose {
-        let lines = verdict.evidence.iter().map(|e| format!("# {}", text::line(&e.text)));
-        page.fine = lines.collect();
+        let advice =
+            verdict.advice().into_iter().map(|what| comment(&format!("what to do: {what}")));
+        page.fine.extend(advice);
+        page.fine.extend(verdict.evidence.iter().map(|evidence| comment(&evidence.text)));
     }
     let page = page.fit(room);
     let notice = page.notice().map(|notice| format!("# {notice}"));

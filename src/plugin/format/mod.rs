@@ -78,8 +78,10 @@ struct Page {
     notes: Vec<String>,
     /// Lines about what is.
     fine: Vec<String>,
-    /// Whole metrics.
+    /// Whole metrics, those of the whole first.
     metrics: Vec<String>,
+    /// How many of them are of the whole, and not of one object among many.
+    own: usize,
     /// Pieces left out, evidence and metrics.
     dropped: (usize, usize),
 }
@@ -103,11 +105,13 @@ impl Page {
             as_many_as_fit(verdict.measured(), room, |measured| metric(&measured));
         self.dropped.0 += more_fine + more_notes;
         self.dropped.1 += more_metrics;
+        self.own = verdict.metrics.iter().filter(|metric| metric.label.is_none()).count();
         (self.fine, self.notes, self.metrics) = (fine, notes, metrics);
     }
 
-    /// Leaves out pieces until the rest fits: evidence of what is in order first, then metrics
-    /// from the end, then other evidence and findings.
+    /// Leaves out pieces until the rest fits: evidence of what is in order first, then metrics of
+    /// single objects from the end, then other evidence and findings. Where most is broken, what was
+    /// counted of the whole tells more than the hundredth finding.
     fn fit(mut self, max: usize) -> Self {
         const SEPARATOR: usize = 1;
         const NOTICE: usize = 80;
@@ -118,18 +122,21 @@ impl Page {
             return self;
         }
         let room = max.saturating_sub(NOTICE);
-        let mut drop = |pieces: &mut Vec<String>, dropped: &mut usize| {
+        let mut drop = |pieces: &mut Vec<String>, keep: usize, dropped: &mut usize| {
             while total > room
+                && pieces.len() > keep
                 && let Some(piece) = pieces.pop()
             {
                 total -= piece.len() + SEPARATOR;
                 *dropped += 1;
             }
         };
-        drop(&mut self.fine, &mut self.dropped.0);
-        drop(&mut self.metrics, &mut self.dropped.1);
-        drop(&mut self.notes, &mut self.dropped.0);
-        drop(&mut self.findings, &mut self.dropped.0);
+        drop(&mut self.fine, 0, &mut self.dropped.0);
+        drop(&mut self.metrics, self.own, &mut self.dropped.1);
+        drop(&mut self.notes, 0, &mut self.dropped.0);
+        drop(&mut self.findings, 1, &mut self.dropped.0);
+        drop(&mut self.metrics, 0, &mut self.dropped.1);
+        drop(&mut self.findings, 0, &mut self.dropped.0);
         self
     }
 
@@ -201,7 +208,7 @@ mod tests {
              \"summary\":\"tap 0: could not open / it; tap 0: no VLAN tag\",\
              \"findings\":[{\"code\":\"error\",\"status\":\"CRITICAL\",\"text\":\"could not open / it\",\
              \"object\":\"tap 0\"},{\"code\":\"no-tag\",\"status\":\"WARNING\",\"text\":\"no VLAN tag\",\
-             \"object\":\"tap 0\"}],\"evidence\":[\"tap 0: up, from the ?ber-switch\"],\
+             \"object\":\"tap 0\"}],\"advice\":[],\"evidence\":[\"tap 0: up, from the ?ber-switch\"],\
              \"metrics\":[{\"name\":\"link_state\",\"value\":1,\"unit\":\"\",\"labels\":{\"port\":\"tap 0\"},\
              \"warning\":\"1:\",\"critical\":null,\"min\":null,\"max\":null},\
              {\"name\":\"rx_errors\",\"value\":1000000000.5,\"unit\":\"c\",\"labels\":{\"port\":\"tap 0\"},\
@@ -214,6 +221,8 @@ mod tests {
         assert_eq!(
             shown(&sample(1), Format::Prometheus),
             "# CheckOvsPort CRITICAL: tap 0: could not open / it; tap 0: no VLAN tag\n\
+             # CRITICAL tap 0: could not open / it\n\
+             # WARNING tap 0: no VLAN tag\n\
              # TYPE ovs_interface_link_state gauge\n\
              ovs_interface_link_state{port=\"tap 0\"} 1\n\
              # TYPE ovs_interface_rx_errors_total counter\n\
@@ -223,7 +232,8 @@ mod tests {
 
     #[test]
     fn the_line_formats_have_the_fields_their_readers_want() {
-        let head = "# CheckOvsPort CRITICAL: tap 0: could not open / it; tap 0: no VLAN tag\n";
+        let head = "# CheckOvsPort CRITICAL: tap 0: could not open / it; tap 0: no VLAN tag\n\
+                    # CRITICAL tap 0: could not open / it\n# WARNING tap 0: no VLAN tag\n";
         assert_eq!(
             shown(&sample(1), Format::Influxdb),
             format!(
@@ -245,6 +255,42 @@ mod tests {
                  check_ovs_port.rx_errors 1700000000 1000000000.5 port=tap_0\n"
             )
         );
+    }
+
+    #[test]
+    fn what_to_do_is_told_of_what_was_found_once() {
+        let mut report = Report::about("tap 0");
+        for port in ["tap 0", "tap 1"] {
+            report.find_on(port, code::DEAD_VLAN, "tag 4095");
+        }
+        report.find_on("tap 2", code::NO_TAG, "no VLAN tag");
+        let verdict = Verdict::of(&SPEC, report, &Rules::default());
+        let text = shown(&verdict, Format::Nagios);
+        let what = "what to do: the Neutron agent gave up on the port";
+        assert_eq!(
+            (text.matches("what to do").count(), text.matches(what).count()),
+            (1, 1),
+            "{text}"
+        );
+        assert!(shown(&verdict, Format::Json).contains("\"advice\":[\"the Neutron agent gave up"));
+        assert!(!shown(&verdict, Format::Graphite).contains("what to do"));
+    }
+
+    #[test]
+    fn what_is_counted_of_the_whole_outlives_the_hundredth_finding() {
+        use crate::manifest::check_otep::{SPEC, code, metric};
+        let mut report = Report::about("tunnels");
+        for n in 0..500 {
+            report.find_on(&format!("10.0.0.{n}"), code::NO_REPLY, "no reply");
+            report.measure_of(&format!("10.0.0.{n}"), metric::LOSS, 100.0);
+        }
+        report.measure(metric::REMOTES_DOWN, 500.0);
+        let verdict = Verdict::of(&SPEC, report, &Rules::default());
+        for format in Format::value_variants() {
+            let text = shown(&verdict, *format);
+            assert!(text.contains("remotes_down"), "{format:?}: {text}");
+            assert!(text.len() <= 8192, "{format:?}");
+        }
     }
 
     #[test]

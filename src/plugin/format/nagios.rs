@@ -38,10 +38,9 @@ fn page(verdict: &Verdict, verbose: bool, room: usize) -> Page {
             })
             .collect();
     }
+    let advice = verdict.advice();
+    page.findings.extend(advice.iter().map(|what| text::line(&format!("what to do: {what}"))));
     page.fill(verdict, room, text::line, perfdata);
-    if verbose && verdict.status != Status::Ok {
-        page.notes.push(text::line(&format!("what to do: {}", verdict.spec.red)));
-    }
     page
 }
 
