@@ -70,12 +70,13 @@ fn module(entry: &Entry) -> String {
         write!(
             lists[1],
             "MetricSpec {{ name: {name:?}, unit: {:?}, kind: Kind::{}, label: {:?}, \
-             prometheus: {:?}, prometheus_factor: {:?}, meaning: {:?} }},",
+             prometheus: {:?}, prometheus_factor: {:?}, listed_with: {:?}, meaning: {:?} }},",
             m.unit,
             camel(&m.kind),
             m.label,
             m.prometheus,
             m.prometheus_factor,
+            m.listed_with,
             m.meaning
         )
         .expect("a String takes all");

@@ -478,6 +478,74 @@ fn tables_of_17_x_and_bonds_of_the_driver_are_understood() {
     }
 }
 
+/// A bond stands in a bridge domain for what it carries, and counts LACP of its own members only.
+#[test]
+fn a_bond_is_judged_by_its_own_members_and_in_a_domain_for_them() {
+    let row = |name: &str, index: u32| format!("{name:<32}{index:^5}{:^10}9000/0/0/0\n", "up");
+    let software = [
+        "              Name               Idx    State  MTU (L3/IP4/IP6/MPLS)     Counter          Count     \n",
+        &row("BondEthernet0", 3),
+        &row("BondEthernet1", 5),
+        &row("GigabitEthernet0/8/1", 1),
+        &row("GigabitEthernet0/8/10", 2),
+    ]
+    .concat();
+    let hardware = |name: &str, index: u32| {
+        format!("{name:<32}{index:^6}  up   {name}\n  Link speed: 10 Gbps\n")
+    };
+    let table = [
+        "              Name                Idx   Link  Hardware\n",
+        &hardware("BondEthernet0", 3),
+        &hardware("BondEthernet1", 5),
+        &hardware("GigabitEthernet0/8/1", 1),
+        &hardware("GigabitEthernet0/8/10", 2),
+    ]
+    .concat();
+    let bond = |name: &str, member: &str| {
+        format!(
+            "{name}\n  mode: lacp\n  load balance: l34\n  number of active members: 1\n    {member}\n  \
+             number of members: 1\n    {member}\n  device instance: 0\n"
+        )
+    };
+    let bonds = bond("BondEthernet0", "GigabitEthernet0/8/10")
+        + &bond("BondEthernet1", "GigabitEthernet0/8/1");
+    let lacp = |name: &str, bond: &str, state: &str| {
+        format!(
+            "{name:<24}  4            {bond:<17}  0   0   1   1   1   1   1   1\n  LAG ID: [(ffff,02,0,0,1), (ffff,02,0,0,1)]\n  \
+             RX-state: {state}, TX-state: TRANSMIT, MUX-state: DETACHED, PTX-state: PERIODIC_TX\n"
+        )
+    };
+    let lacp = [
+        "interface name            sw_if_index  bond interface   exp/def/dis/col/syn/agg/tim/act\n",
+        &lacp("GigabitEthernet0/8/10", "BondEthernet0", "CURRENT"),
+        &lacp("GigabitEthernet0/8/1", "BondEthernet1", "DEFAULTED"),
+    ]
+    .concat();
+    let head = "    10      1      0     off        on        on       flood        on       off       off        0    16777216     N/A    ";
+    let members = "           Interface           If-idx ISN  SHG  BVI  TxFlood        VLAN-Tag-Rewrite       \n         \
+                   BondEthernet0           3     1    0    -      *                 none             \n";
+    let replies = Replies::default()
+        .with("show interface", &software)
+        .with("show hardware-interfaces brief", &table)
+        .with("show bond details", &bonds)
+        .with("show lacp", &lacp)
+        .with("show bridge-domain 10 detail", &domain(head, members));
+    let vpp = Vpp::up("own-members", replies.clone(), Manner::Prompt);
+    expect_all(
+        &[
+            ("check_pnic_vpp --bridge-domain 10", 0, &[]),
+            ("check_pnic_vpp BondEthernet0 --metrics", 0, &[]),
+            ("check_pnic_vpp BondEthernet1 --metrics", 2, &["lacp-none"]),
+        ],
+        |line| vpp.check(line),
+    );
+
+    // A last row that ends before its state is none that is in order.
+    let cut = software.trim_end().trim_end_matches("9000/0/0/0").trim_end().trim_end_matches("up");
+    let vpp = Vpp::up("cut-row", replies.with("show interface", cut), Manner::Prompt);
+    expect_all(&[("check_pnic_vpp", 3, &["unreadable"])], |line| vpp.check(line));
+}
+
 /// Names are cut at 32 bytes in both tables; two that are shown alike must not be mixed up.
 #[test]
 fn long_names_are_told_apart() {

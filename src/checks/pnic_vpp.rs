@@ -161,6 +161,7 @@ mod tests {
         }]);
         let lacp = lacp.iter().map(|(member, state)| Lacp {
             member: (*member).into(),
+            bond: "BondEthernet0".into(),
             rx_state: (*state).into(),
             partner: String::new(),
         });

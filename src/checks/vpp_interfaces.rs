@@ -5,12 +5,12 @@
 
 use crate::checks::ovs_port::regex;
 use crate::checks::vpp_place::{LifeCodes, PlaceArgs, no_answer};
-use crate::checks::without_answer;
+use crate::checks::{vconnector_vpp, without_answer};
 use crate::host::vpp::bonds::{Bond, Lacp};
 use crate::host::vpp::bridge::BridgeDomain;
 use crate::host::vpp::guests::Guest;
 use crate::host::vpp::interfaces::{
-    Admin, Counters, Interface, Interfaces, Link, Wanted, is_bond, sayable,
+    Admin, Counters, Interface, Interfaces, Link, Wanted, carrier, is_bond, sayable,
 };
 use crate::host::vpp::{NoAnswer, Session};
 use crate::host::{Host, Trouble, Why};
@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long = "match", value_name = "REGEX", value_parser = regex, conflicts_with = "names")]
     pub match_: Option<Regex>,
     /// Those in this bridge domain; or, by name, those that must be in it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = vconnector_vpp::id())]
     pub bridge_domain: Option<u32>,
     /// Where VPP is.
     #[command(flatten)]
@@ -165,8 +165,9 @@ fn look(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked) -> Resul
         let members: Vec<u32> = members.map(|member| member.index).collect();
         found.retain(|row| members.contains(&row.index));
     }
-    if by_default(args) && !found.iter().any(|row| (kind.is)(&row.name)) {
-        // There is nothing here that a bond could carry.
+    if by_default(args) && domain.is_none() && !found.iter().any(|row| (kind.is)(&row.name)) {
+        // There is nothing here that a bond could carry. (In a bridge domain a bond stands for
+        // what it carries.)
         found.clear();
     }
     seen.counters = found.len() <= counted;
@@ -233,7 +234,7 @@ impl Seen {
     fn leave_out_bonds_without(&mut self, is: fn(&str) -> bool) {
         let Some(bonds) = &self.bonds else { return };
         let carries = |name: &str| {
-            let bond = bonds.iter().find(|bond| bond.name == name);
+            let bond = bonds.iter().find(|bond| bond.name == carrier(name));
             bond.is_none_or(|bond| bond.members.iter().any(|member| is(member)))
         };
         self.interfaces.found.retain(|row| !is_bond(&row.name) || carries(&row.name));
@@ -409,7 +410,10 @@ fn judge_bond(report: &mut Report, bond: &Bond, works: bool, seen: &Seen, kind: 
     let Codes { link_down, member_down, lacp_none, lacp_defaulted, .. } = &kind.codes;
     let name = bond.name.as_str();
     // The table cuts long names.
-    let of = |member: &&Lacp| bond.members.iter().any(|known| known.starts_with(&member.member));
+    let of = |member: &&Lacp| {
+        member.may_be_of(&bond.name)
+            && bond.members.iter().any(|known| known.starts_with(&member.member))
+    };
     let lacp: Vec<&Lacp> = seen.lacp.iter().flatten().filter(of).collect();
     let lonely: Vec<&&Lacp> = lacp.iter().filter(|member| !member.current()).collect();
     let (active, all) = (bond.active.len(), bond.members.len());

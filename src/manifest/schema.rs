@@ -187,6 +187,9 @@ pub struct MetricEntry {
     /// What to multiply with for Prometheus' base unit (milliseconds: 0.001).
     #[serde(default = "one")]
     pub prometheus_factor: f64,
+    /// A counter that is read together with this one, of which only values other than 0 are listed: one
+    /// that is new was 0.
+    pub listed_with: Option<String>,
     /// What it is.
     pub meaning: String,
 }

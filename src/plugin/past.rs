@@ -59,7 +59,8 @@ impl Past {
         let mut rates = Vec::new();
         let mut resets = 0;
         for metric in report.metrics.iter().filter(|m| m.is_counter()) {
-            match self.value(&metric.key()) {
+            let listed = metric.spec.listed_with.is_some_and(|with| self.values.contains_key(with));
+            match self.value(&metric.key()).or(listed.then_some(0.0)) {
                 Some(before) if metric.value < before => resets += 1,
                 Some(before) => rates.push(metric.rate((metric.value - before) / seconds)),
                 None => {}
@@ -217,6 +218,28 @@ mod tests {
         assert_eq!(rates.len(), 1);
         assert!((rates[0].value - 5.0).abs() < 0.1, "{}", rates[0].value);
         assert_eq!(rates[0].name(), "rx_errors_rate");
+    }
+
+    #[test]
+    fn a_counter_that_is_listed_only_when_it_counts_was_0_before() {
+        use crate::manifest::check_vedge_vpp::metric;
+        let report = |errors: &[(&str, f64)]| {
+            let mut report = Report::about("VPP");
+            report.measure(metric::ERRORS, errors.iter().map(|(_, count)| count).sum::<f64>());
+            for (counter, count) in errors {
+                report.measure_of(counter, metric::ERROR_COUNT, *count);
+            }
+            report
+        };
+        let rate_since = |mut past: Past| {
+            past.at -= 10.0;
+            let mut now = report(&[("ip4-input.ttl", 100.0)]);
+            past.add_rates(&mut now, |name| name == "error_count_rate");
+            now.metrics.iter().find(|metric| metric.is_rate).map(|metric| metric.value.round())
+        };
+        assert_eq!(rate_since(Past::of(&report(&[]))), Some(10.0));
+        // Errors were not read then: nothing is known of any.
+        assert_eq!(rate_since(Past::of(&Report::about("VPP"))), None);
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct MetricSpec {
     pub prometheus: &'static str,
     /// What to multiply with for Prometheus' base unit.
     pub prometheus_factor: f64,
+    /// A counter that is read together with this one, of which only values other than 0 are listed.
+    pub listed_with: Option<&'static str>,
     /// What it is.
     pub meaning: &'static str,
 }

@@ -21,6 +21,8 @@ pub struct Bond {
 pub struct Lacp {
     /// The member, as far as the table shows its name.
     pub member: String,
+    /// The bond it is in, likewise.
+    pub bond: String,
     /// State of the receive machine (802.1AX): `CURRENT` while a partner speaks.
     pub rx_state: String,
     /// The partner's system, `02-fe-56-bb-9c-5a`; zeros where there is none.
@@ -31,6 +33,13 @@ impl Lacp {
     /// Whether a partner speaks.
     pub fn current(&self) -> bool {
         self.rx_state == "CURRENT"
+    }
+
+    /// Whether it may be a member of the bond of this name.
+    pub fn may_be_of(&self, bond: &str) -> bool {
+        /// The width of the table's column.
+        const SHOWN: usize = 16;
+        self.bond == bond || (self.bond.len() >= SHOWN && bond.starts_with(&self.bond))
     }
 }
 
@@ -131,6 +140,7 @@ fn lacp_line(members: &mut Vec<Lacp>, line: &str) -> bool {
         };
         members.push(Lacp {
             member: member.to_owned(),
+            bond: words.next().unwrap_or_default().to_owned(),
             rx_state: String::new(),
             partner: String::new(),
         });
@@ -194,10 +204,12 @@ mod tests {
         }
         let lonely = Lacp {
             member: "host-vv3".into(),
+            bond: "BondEthernet1".into(),
             rx_state: "DEFAULTED".into(),
             partner: "00-00-00-00-00-00".into(),
         };
         assert_eq!(members, [lonely]);
         assert!(!members[0].current());
+        assert!(members[0].may_be_of("BondEthernet1") && !members[0].may_be_of("BondEthernet10"));
     }
 }

@@ -318,7 +318,7 @@ fn shown(name: &str) -> &str {
 }
 
 /// The interface that a sub-interface is on, or the interface itself.
-fn carrier(name: &str) -> &str {
+pub fn carrier(name: &str) -> &str {
     let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
     match name[..name.len() - digits].strip_suffix('.') {
         Some(carrier) if digits > 0 && !carrier.is_empty() => carrier,
@@ -326,8 +326,8 @@ fn carrier(name: &str) -> &str {
     }
 }
 
-/// Names that go into one command each, by their places: not too many bytes, and no two that the
-/// tables show alike. What cannot be said in a command (VPP splits at white space and expands `$`)
+/// Names that go into one command each, by their places: not too many bytes, and no two that tables
+/// or refusals show alike. What cannot be said in a command (VPP splits at white space and expands `$`)
 /// is left out.
 fn batches(command: &str, names: &[&str]) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -335,7 +335,7 @@ fn batches(command: &str, names: &[&str]) -> Vec<Vec<usize>> {
     for (at, name) in names.iter().copied().enumerate().filter(|(_, name)| sayable(name)) {
         length += name.len() + 1;
         let alike = |batch: &Vec<usize>| {
-            name.len() >= SHOWN && batch.iter().any(|other| shown(names[*other]) == shown(name))
+            name.len() >= QUOTED && batch.iter().any(|other| quoted(names[*other]) == quoted(name))
         };
         match batches.last_mut() {
             Some(batch) if length <= LONGEST_COMMAND && !alike(batch) => batch.push(at),
@@ -357,8 +357,15 @@ pub fn sayable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(plain)
 }
 
-/// Which of the names a refusal begins with. VPP quotes the rest of the command, 30 bytes of it
-/// and then dots.
+/// How much of a name a refusal shows; less than the [`SHOWN`] of the tables.
+const QUOTED: usize = 30;
+
+fn quoted(name: &str) -> &[u8] {
+    &name.as_bytes()[..name.len().min(QUOTED)]
+}
+
+/// Which of the names a refusal begins with. VPP quotes the rest of the command, [`QUOTED`] bytes
+/// of it and then dots.
 fn culprit(names: &[&str], quote: &str) -> Option<usize> {
     let cut = quote.strip_suffix("...");
     let quote = cut.unwrap_or(quote).trim();
@@ -400,10 +407,8 @@ impl<K: Fn(&str) -> bool> SoftwareRows<K> {
             return;
         }
         let Some((name, index, rest)) = name_and_index(line) else { return };
+        // Where a reply is cut short there is none: that is a state which is not known here.
         let (state, rest) = first_word(rest.trim_ascii_start());
-        if state.is_empty() {
-            return;
-        }
         let name = match std::str::from_utf8(name) {
             Ok(name) => Cow::Borrowed(name),
             Err(_) => String::from_utf8_lossy(name),
@@ -845,6 +850,8 @@ mod tests {
         let alike =
             ["averyveryverylonginterfacename01", "b", "averyveryverylonginterfacename012", "c"];
         assert_eq!(batches("show", &alike), [vec![0, 1], vec![2, 3]]);
+        let quoted = ["averyveryverylonginterfacename1", "averyveryverylonginterfacename2"];
+        assert_eq!(batches("show", &quoted), [vec![0], vec![1]]);
         assert_eq!(batches("show", &["a b", "", "$x", "ok"]), [vec![3]]);
     }
 
