@@ -148,7 +148,7 @@ fn every_state_of_a_neighbour_has_its_verdict() {
                 "fa:16:3e:00:00:88 in {ROUTER}: its address 10.0.1.88 has not answered yet (INCOMPLETE)"
             ),
         ),
-        ("qdhcp-nosuch", "11", "there is no namespace qdhcp-nosuch".to_owned()),
+        ("qdhcp-nosuch", "11", "namespace qdhcp-nosuch does not exist".to_owned()),
         (
             "qdhcp-stale",
             "11",

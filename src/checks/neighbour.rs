@@ -368,7 +368,7 @@ pub(super) fn judge(report: &mut Report, facts: &Facts, words: &Words) {
 fn judge_sight(report: &mut Report, name: &NetnsName, sight: &Sight, words: &Words) {
     match sight {
         Sight::Absent => {
-            report.find(words.absent, format!("there is no namespace {name}"));
+            report.find(words.absent, format!("namespace {name} does not exist"));
         }
         Sight::Stale(Neighbours::SomeLive) => report
             .find(words.stale, format!("namespace {name} is gone, a plain file is left of it")),

@@ -80,7 +80,7 @@ fn judge_link(report: &mut Report, link: &Link, master: Option<&str>) {
     report.fine(evidence(link, master));
     measure(report, link, works);
     report.fact(fact::OPERSTATE.name, None, link.operstate.to_string());
-    report.fact(fact::KIND.name, None, link.kind.as_deref().unwrap_or("physical"));
+    report.fact(fact::KIND.name, None, kind(link));
     if link.master.is_none() || master.is_some() {
         report.fact(fact::MASTER.name, None, master.unwrap_or("none"));
     }
@@ -98,9 +98,14 @@ fn speed_words(link: &Link) -> String {
     }
 }
 
+fn kind(link: &Link) -> &str {
+    let unnamed = if link.loopback { "loopback" } else { "physical" };
+    link.kind.as_deref().unwrap_or(unnamed)
+}
+
 fn evidence(link: &Link, master: Option<&str>) -> String {
     let onoff = |up| if up { "up" } else { "down" };
-    let kind = link.kind.as_deref().unwrap_or("physical");
+    let kind = kind(link);
     let master = master.map(|master| format!(", enslaved to {master}")).unwrap_or_default();
     format!(
         "{}: {kind}, admin {}, carrier {}, operstate {}{}{master} (netlink)",

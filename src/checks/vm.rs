@@ -80,9 +80,10 @@ fn judge_asked(report: &mut Report, asked: &Asked, args: &Args, past: &Past) {
     }
     let rtt = asked.rtt.map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3);
     report.measure(metric::RTT, rtt);
-    let answered = match rtt {
-        Some(rtt) => format!("answered in {rtt:.1} ms"),
-        None => "not answered".to_owned(),
+    let answered = match (rtt, &asked.answer) {
+        (Some(rtt), _) => format!("answered in {rtt:.1} ms"),
+        (None, Err(trouble)) => trouble.why.to_string(),
+        (None, Ok(_)) => "not answered".to_owned(),
     };
     let line = format!("{}: asked for {}, {answered}", asked.socket.display(), args.uri.name);
     if asked.answer.is_ok() { report.fine(line) } else { report.note(line) }

@@ -43,8 +43,13 @@ const REMEDY: &str = "add the user to group vpp (`unix { gid vpp }` in VPP's sta
 pub(super) fn no_answer(no: &NoAnswer, codes: &LifeCodes) -> (&'static Code, String) {
     let NoAnswer { trouble, process } = no;
     match (&trouble.why, process) {
-        (Why::Absent, _) => (codes.no_process, format!("VPP does not run: {trouble}")),
-        (Why::Refused, _) => (codes.refused, format!("{trouble}: VPP ended and left its socket")),
+        (Why::Absent, _) => {
+            (codes.no_process, format!("VPP does not run: no socket {}", trouble.place()))
+        }
+        (Why::Refused, _) if trouble.place().starts_with('/') => {
+            (codes.refused, format!("VPP ended and left its socket {}", trouble.place()))
+        }
+        (Why::Refused, _) => (codes.refused, format!("nobody listens on {}", trouble.place())),
         (Why::Silent(_), Some(process)) if process.state.cannot_answer() => {
             let (pid, state) = (process.pid, process.state.clause());
             (codes.stopped, format!("VPP (pid {pid}) {state}: {}", trouble.why))

@@ -76,6 +76,14 @@ impl fmt::Display for Why {
     }
 }
 
+impl Trouble {
+    /// Where it was: what stands in parentheses behind a name, or else the name.
+    pub fn place(&self) -> &str {
+        let place = self.whom.strip_suffix(')').and_then(|whom| whom.rsplit_once(" ("));
+        place.map_or(self.whom.as_str(), |(_, place)| place)
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.whom, self.why)

@@ -186,7 +186,8 @@ pub fn one_line(error: &clap::Error) -> String {
             }
         }
     }
-    sentence.trim_end_matches("; ").to_owned()
+    // clap's bar between alternatives would be taken for the beginning of perfdata.
+    sentence.trim_end_matches("; ").replace('|', " or ")
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn absent(view: &View, end: End, name: &str) -> Fault {
             let why = domain.as_ref().and_then(|asked| domain::unknown(asked, name, own, &DOMAIN));
             why.unwrap_or_else(|| (code::ABSENT, format!("'{name}' is no name of a domain")))
         }
-        (End::Netns, _) => (code::ABSENT, format!("no namespace {name}")),
+        (End::Netns, _) => (code::ABSENT, format!("namespace {name} does not exist")),
         (End::Bridge | End::Vedge, Some(node)) => {
             let vedge = if end == End::Vedge { " of Open vSwitch" } else { "" };
             (code::NOT_BRIDGE, format!("{name} is {}, not a bridge{vedge}", node.words()))
