@@ -9,3 +9,4 @@ pub mod host;
 pub mod manifest;
 pub mod plugin;
 pub mod provision;
+pub mod rights;

@@ -6,6 +6,7 @@
 use crate::host::netlink::{Question, Route};
 use crate::host::netns::Netns;
 use crate::host::trouble::{Trouble, Why};
+use crate::rights::{self, SYS_PTRACE};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -103,7 +104,8 @@ fn each_port(
     /// Each `read` costs a walk over the kernel's table.
     const PIECE: usize = 32 << 10;
     let path = format!("/proc/{pid}/net/{table}");
-    let file = match File::open(&path) {
+    // Mounted with `hidepid`, `/proc` shows processes of others only to those who may trace them.
+    let file = match rights::lend(SYS_PTRACE, || File::open(&path)) {
         Ok(file) => file,
         // A kernel without IPv6 has no such table.
         Err(e) if e.kind() == io::ErrorKind::NotFound && table.ends_with('6') => return Ok(()),
