@@ -196,7 +196,10 @@ fn groups_namespaces_and_a_proc_that_hides_are_looked_at() {
             mount --bind /run/group /etc/group; chgrp 4711 /run/vpp/cli.sock; chmod 770 /run/vpp/cli.sock");
     let fix = as_nobody(&lab, &["--fix"]).out;
     assert!(fix.contains("usermod --append --groups vpp nobody\n"), "{fix}");
-    lab.sh("sed -i s/^vpp:x:4711:/vpp:x:4711:nobody/ /run/group");
+    // In place: what is mounted is the file, not its name.
+    lab.sh(
+        "groups=$(sed s/^vpp:x:4711:/vpp:x:4711:nobody/ /run/group); echo \"$groups\" > /run/group",
+    );
     let waiting = as_nobody(&lab, &[]).out;
     assert!(waiting.contains("group vpp does not count yet"), "{waiting}");
     let files = run(lab.inside(&lab.path("calipso-doctor")).args(["--user", "nobody"])).out;

@@ -543,6 +543,17 @@ fn a_check_that_somebody_ends_leaves_no_core() {
     }
 }
 
+#[test]
+fn a_right_to_ping_is_none_to_flood() {
+    let lab = Lab::up("rights-flood", &["--no-ovs", "--bare"]);
+    let line = "check_ping -t 127.0.0.1 -c 100 -i 0.0001 -w 1";
+    let fast = lab.check(line);
+    let slow = lab.check_with("cap_net_raw", line);
+    assert_eq!((fast.exit, slow.exit), (Some(0), Some(0)), "{fast:?} {slow:?}");
+    let least = Duration::from_millis(198);
+    assert!(fast.took < least && slow.took >= least, "{fast:?} {slow:?}");
+}
+
 /// A check that hangs is told by its clock, not by this.
 #[test]
 fn the_deadline_holds_with_file_capabilities() {
@@ -555,4 +566,34 @@ fn the_deadline_holds_with_file_capabilities() {
     BufReader::new(stdout).read_line(&mut line).expect("a line");
     assert_eq!(child.wait().expect("it ends").code(), Some(2), "{line}");
     assert!(start_of_run.elapsed() < Duration::from_secs(3), "{line}");
+}
+
+// -------------------------------------------------------------------------------- what is written
+
+#[test]
+fn the_table_of_security_md_is_the_manifests() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md");
+    let text = std::fs::read_to_string(file).expect("docs/security.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `check_"));
+    let written: BTreeMap<String, Vec<String>> = rows
+        .map(|row| {
+            let cells: Vec<String> = row.split('|').map(|cell| cell.trim().to_owned()).collect();
+            (format!("check_{}", cells[0].trim_end_matches('`')), cells[1..4].to_vec())
+        })
+        .collect();
+    let groups = |check: &str| {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/checks-manifest");
+        let entry = std::fs::read_to_string(format!("{dir}/{check}.toml")).expect("an entry");
+        let entry: toml::Table = entry.parse().expect("TOML");
+        let groups = entry["rights"]["groups"].as_array().cloned().unwrap_or_default();
+        groups.iter().map(|group| group.as_str().expect("a name")).collect::<Vec<_>>().join(", ")
+    };
+    let known: BTreeMap<String, Vec<String>> = manifest()
+        .into_iter()
+        .map(|(check, [needed, optional])| {
+            let cells = vec![needed.join(", "), optional.join(", "), groups(&check)];
+            (check, cells)
+        })
+        .collect();
+    assert_eq!(written, known);
 }

@@ -186,7 +186,7 @@ impl Case<'_> {
                 self.let_in(daemon, &socket);
             }
         }
-        if sockets.iter().all(|socket| !socket.listening) {
+        if sockets.iter().all(|socket| socket.listening == Some(false)) {
             self.diagnosis.why.push(format!("nobody listens there: start {name}"));
         }
     }
@@ -385,7 +385,7 @@ mod tests {
 
     fn socket(path: &str, gid: u32, bits: u32) -> Vec<Socket> {
         let modes = vec![Mode { uid: 0, gid, bits }, ROOTS, ROOTS];
-        vec![Socket { path: path.into(), modes: Some(modes), listening: true }]
+        vec![Socket { path: path.into(), modes: Some(modes), listening: None }]
     }
 
     /// Open vSwitch as Debian has it, VPP and libvirt with their groups, namespaces.
@@ -520,7 +520,7 @@ mod tests {
     fn nobody_listening_is_no_lack_of_rights() {
         let mut site = site();
         let sockets = site.sockets.get_mut(&Daemon::Libvirt).expect("libvirt");
-        sockets[0].listening = false;
+        sockets[0].listening = Some(false);
         let seen = judged("check_vm", &program(&[]), &sensu(), &site);
         assert_eq!(seen.verdict, Verdict::Works);
         assert!(seen.why.contains(&"nobody listens there: start libvirt".to_owned()), "{seen:?}");

@@ -29,16 +29,16 @@ cannot work, 3 wrong usage or no verdict. Nothing is changed; --fix prints what 
 #[derive(Debug, Parser)]
 #[command(name = "calipso-doctor", version, after_help = EXITS)]
 struct Cli {
-    /// Judge for this user, as the files of this host have it [default: who runs this]
+    /// Judge for this user [default: who runs this]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Print the commands that would help, and nothing else
     #[arg(long, conflicts_with = "output_format")]
     fix: bool,
-    /// How the diagnosis is printed
+    /// How it is printed
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     output_format: OutputFormat,
-    /// Where operators override and add entries
+    /// Overrides of operators
     #[arg(long, value_name = "DIR", default_value = OVERRIDES)]
     manifest_dir: PathBuf,
 }

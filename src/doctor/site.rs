@@ -5,7 +5,9 @@ use super::program::Mode;
 use super::subject::Status;
 use crate::host::netns::{self, Standing};
 use crate::host::{process, procfs};
+use socket2::{Domain, SockAddr, Type};
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -89,8 +91,8 @@ pub struct Socket {
     pub path: PathBuf,
     /// Of the socket and of every directory above it; none where we may not look.
     pub modes: Option<Vec<Mode>>,
-    /// Whether a process listens at it, as far as this network namespace shows.
-    pub listening: bool,
+    /// Whether a process listens at it, unless we may not ask.
+    pub listening: Option<bool>,
 }
 
 /// What stands in `/run/netns`.
@@ -131,12 +133,11 @@ const AGENTS: [&str; 5] = ["sensu-agent", "sensu-client", "nrpe", "icinga2", "ch
 impl Site {
     /// Looks at this host.
     pub fn look() -> Self {
-        let listening = procfs::text("/proc/net/unix").unwrap_or_default();
         let mounts = procfs::text("/proc/self/mountinfo").unwrap_or_default();
         let range = procfs::text("/proc/sys/net/ipv4/ping_group_range").unwrap_or_default();
         let groups = procfs::text("/etc/group").unwrap_or_default();
         Self {
-            sockets: Daemon::ALL.into_iter().map(|d| (d, sockets_of(d, &listening))).collect(),
+            sockets: Daemon::ALL.into_iter().map(|d| (d, sockets_of(d))).collect(),
             namespaces: namespaces(),
             hidepid: hidepid(&mounts),
             ping_groups: ping_groups(&range),
@@ -151,7 +152,7 @@ impl Site {
     }
 }
 
-fn sockets_of(daemon: Daemon, listening: &str) -> Vec<Socket> {
+fn sockets_of(daemon: Daemon) -> Vec<Socket> {
     let mut sockets = Vec::new();
     for dir in daemon.dirs().iter().map(Path::new) {
         match std::fs::read_dir(dir) {
@@ -160,11 +161,11 @@ fn sockets_of(daemon: Daemon, listening: &str) -> Vec<Socket> {
                     entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
                 let mut names: Vec<String> = names.filter(|name| daemon.is_socket(name)).collect();
                 names.sort();
-                sockets.extend(names.iter().map(|name| socket(&dir.join(name), listening)));
+                sockets.extend(names.iter().map(|name| socket(&dir.join(name))));
             }
             // There is something, but not for our eyes.
-            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-                sockets.push(Socket { path: dir.to_owned(), modes: None, listening: true });
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                sockets.push(Socket { path: dir.to_owned(), modes: None, listening: None });
             }
             Err(_) => {}
         }
@@ -172,21 +173,23 @@ fn sockets_of(daemon: Daemon, listening: &str) -> Vec<Socket> {
     sockets
 }
 
-fn socket(path: &Path, listening: &str) -> Socket {
+fn socket(path: &Path) -> Socket {
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let modes: std::io::Result<Vec<Mode>> =
+    let modes: io::Result<Vec<Mode>> =
         real.ancestors().map(|path| std::fs::metadata(path).map(|m| Mode::of(&m))).collect();
-    let listens = is_listening(listening, path) || is_listening(listening, &real);
-    Socket { path: path.to_owned(), modes: modes.ok(), listening: listens }
+    Socket { path: path.to_owned(), modes: modes.ok(), listening: listens(path) }
 }
 
-/// A line of `/proc/net/unix` with `__SO_ACCEPTCON` among its flags: somebody listens.
-fn is_listening(table: &str, path: &Path) -> bool {
-    table.lines().any(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, _, _, flags, .., name] = fields.as_slice() else { return false };
-        *flags == "00010000" && Path::new(name) == path
-    })
+/// Knocks, and goes away.
+fn listens(path: &Path) -> Option<bool> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).ok()?;
+    match socket.connect(&SockAddr::unix(path).ok()?) {
+        Ok(()) => Some(true),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => Some(false),
+        // Its queue is full.
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Some(true),
+        Err(_) => None,
+    }
 }
 
 fn namespaces() -> Namespaces {
@@ -245,11 +248,6 @@ mod tests {
 
     #[test]
     fn tables_of_the_kernel_are_read() {
-        let unix = "Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 21 /run/vpp/cli.sock\n\
-            0000000000000000: 00000003 00000000 00000000 0001 03 22 /run/x.sock\n";
-        assert!(is_listening(unix, Path::new("/run/vpp/cli.sock")));
-        assert!(!is_listening(unix, Path::new("/run/x.sock")), "a connection");
         let mounts = |options: &str| {
             format!("24 1 0:22 / /proc rw,nosuid shared:5 - proc proc rw{options}\n")
         };
@@ -265,6 +263,18 @@ mod tests {
         let old = "2:cpu:/\n1:name=systemd:/system.slice/nrpe.service/sub\n";
         assert_eq!(unit(old).as_deref(), Some("nrpe.service"));
         assert_eq!(unit("0::/user.slice\n"), None);
+    }
+
+    #[test]
+    fn a_socket_without_its_listener_is_told() {
+        let path = std::env::temp_dir().join(format!("calipso-doctor-{}", std::process::id()));
+        std::fs::remove_file(&path).ok();
+        assert_eq!(listens(&path), None);
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        assert_eq!(listens(&path), Some(true));
+        drop(listener);
+        assert_eq!(listens(&path), Some(false));
+        std::fs::remove_file(path).expect("ours");
     }
 
     #[test]
