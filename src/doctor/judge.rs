@@ -229,8 +229,8 @@ impl Case<'_> {
             Namespaces::NotPropagated => {
                 self.find(Verdict::Cannot, "no name in /run/netns is a namespace here");
                 self.remedy(Remedy::Advice(
-                    "mount /run/netns into the container with propagation: \
-                     --volume /run/netns:/run/netns:rslave"
+                    "in a container mount /run/netns with propagation (--volume \
+                     /run/netns:/run/netns:rslave); on the host remove stale names from it"
                         .to_owned(),
                 ));
             }
