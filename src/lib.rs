@@ -5,7 +5,9 @@
 //! [`checks`], one tiny binary, one entry of `checks-manifest/`.
 
 pub mod checks;
+pub mod doctor;
 pub mod host;
 pub mod manifest;
 pub mod plugin;
 pub mod provision;
+pub mod rights;

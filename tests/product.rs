@@ -19,7 +19,7 @@ fn stems(dir: &str, ending: &str) -> Vec<String> {
 }
 
 /// What is shipped beside the checks.
-const TOOLS: [&str; 1] = ["calipso-provision"];
+const TOOLS: [&str; 2] = ["calipso-doctor", "calipso-provision"];
 
 /// The first words of the rows of README's tables that begin like this.
 fn rows(beginning: &str) -> Vec<String> {

@@ -12,11 +12,11 @@ use crate::host::neighbour::{Neighbour, State};
 use crate::host::netns::{Neighbours, NetnsName};
 use crate::host::window::{Sight, Through, View, Window};
 use crate::host::{Host, Trouble, Why, neutron, ovs};
-use crate::plugin::code::{FORBIDDEN, INTERNAL};
+use crate::plugin::code::FORBIDDEN;
 use crate::plugin::report::Report;
-use crate::plugin::rights;
 use crate::plugin::spec::{Code, MetricSpec};
 use crate::plugin::text::{count, span};
+use crate::rights;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -99,8 +99,6 @@ pub struct Facts {
     pub unread: Vec<Trouble>,
     /// Namespaces in which nothing could be asked for though `--refresh` says so.
     pub unasked: BTreeMap<NetnsName, Trouble>,
-    /// Why nothing was looked for.
-    pub refused: Option<String>,
 }
 
 /// A vNIC, and what is known of its addresses where it is not simply there.
@@ -143,23 +141,23 @@ pub(super) fn gather(pairs: &BTreeSet<Pair>, args: &LookArgs, host: &Host) -> Fa
     let mut unread = Vec::new();
     let tables = arp_tables(pairs, &windows, &mut unread);
     let state = args.state_path.as_deref().unwrap_or(Path::new(neutron::STATE));
-    // The caller may have named it.
-    let looked = rights::lowered(|| {
+    let mut look = || {
         for window in &mut windows {
             window.through_records(state);
         }
         known_vnics(pairs, &windows, &tables, state, &mut unread)
-    });
-    let (mut vnics, refused) = match looked {
-        Ok(vnics) => (vnics, None),
-        Err(why) => (Vec::new(), Some(why)),
+    };
+    // Only to the usual place: not to one that the caller named.
+    let mut vnics = match args.state_path {
+        Some(_) => look(),
+        None => rights::lend(rights::DAC_READ_SEARCH, look),
     };
     let mut unasked = BTreeMap::new();
     if args.refresh {
         unasked = refresh(&mut vnics, &mut windows, host);
     }
     let sights = windows.into_iter().map(|window| (window.name, window.sight)).collect();
-    Facts { sights, vnics, unread, unasked, refused }
+    Facts { sights, vnics, unread, unasked }
 }
 
 fn window_of<'a>(pair: &Pair, windows: &'a [Window]) -> Option<&'a Window> {
@@ -333,10 +331,6 @@ fn best(view: &View, mac: Mac) -> Option<&Neighbour> {
 }
 
 pub(super) fn judge(report: &mut Report, facts: &Facts, words: &Words) {
-    if let Some(why) = &facts.refused {
-        report.find(&INTERNAL, why.clone());
-        return;
-    }
     for (name, sight) in &facts.sights {
         judge_sight(report, name, sight, words);
     }
@@ -687,7 +681,6 @@ mod tests {
             vnics: vec![Vnic { pair, known }],
             unread: Vec::new(),
             unasked: BTreeMap::new(),
-            refused: None,
         }
     }
 

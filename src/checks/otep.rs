@@ -8,7 +8,7 @@ use crate::checks::ovs_place::PlaceArgs;
 use crate::checks::path::{self, Fault, PathArgs, PathCodes, Times, ms};
 use crate::host::link::{Link, plain_name};
 use crate::host::ovs::tunnels::{Tunnel, Tunnels};
-use crate::host::ping::{Echoes, NoPing, Pinged, Stop, Target};
+use crate::host::ping::{Echoes, Families, NoPing, Pinged, Stop, Target};
 use crate::host::route::Way;
 use crate::host::vxlan::Vxlan;
 use crate::host::{Host, Trouble, Why};
@@ -132,6 +132,7 @@ impl Check for Otep {
 
     fn gather(args: &Args, host: &Host) -> Facts {
         let plan = args.path.plan(None);
+        let prepared = host.prepare_ping(&plan, Families::Both);
         // A silent Open vSwitch must leave time for the packets.
         let for_ovs = Host { until: path::before_packets(host, &plan), ..*host };
         let ovs = args.place.place().map(|place| for_ovs.ovs_tunnels(&place));
@@ -139,7 +140,7 @@ impl Check for Otep {
         let ends = ends(&ovs, &kernel, args);
         let targets: Vec<Target> =
             ends.by_remote.iter().map(|(remote, end)| end.target(*remote, &kernel)).collect();
-        let pinged = (!targets.is_empty()).then(|| host.ping(&targets, &plan));
+        let pinged = (!targets.is_empty()).then(|| host.ping(&targets, prepared));
         let ways = silent(&targets, pinged.as_ref())
             .map(|target| (target.to.ip(), egress(host, target)))
             .collect();

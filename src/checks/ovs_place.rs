@@ -1,7 +1,7 @@
 //! Which Open vSwitch a check is about: the arguments that every check of one has.
 
 use crate::host::ovs::{self, Database, Place};
-use crate::plugin::rights;
+use crate::rights;
 use std::path::PathBuf;
 
 /// Where an Open vSwitch is, for every check of one.
@@ -19,16 +19,18 @@ impl PlaceArgs {
     /// The place. Rights that the caller does not have are not lent to a path of the caller's.
     ///
     /// # Errors
-    /// `OVS_RUNDIR` is no path, or the rights could not be dropped.
+    /// `OVS_RUNDIR` is no path.
     pub fn place(&self) -> Result<Place, String> {
         let rundir = match (&self.rundir, std::env::var_os("OVS_RUNDIR")) {
             (Some(rundir), _) => rundir.clone(),
-            (None, Some(dir)) if !dir.is_empty() && !rights::elevated() => {
+            (None, Some(dir)) if !dir.is_empty() => {
                 ovs::absolute(&dir.to_string_lossy()).map_err(|why| format!("OVS_RUNDIR: {why}"))?
             }
             (None, _) => PathBuf::from(ovs::RUNDIR),
         };
-        rights::before_opening(self.rundir.is_some() || self.db.is_some())?;
+        if self.rundir.is_some() || self.db.is_some() {
+            rights::give_up(rights::DAC_OVERRIDE);
+        }
         Ok(Place::new(rundir, self.db.clone()))
     }
 }

@@ -9,6 +9,7 @@ use crate::plugin::limit::decimal;
 use crate::plugin::spec::Code;
 use crate::plugin::status::Status;
 use crate::plugin::text::number;
+use crate::rights;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -48,9 +49,12 @@ pub struct PathArgs {
 impl PathArgs {
     /// As the host takes it.
     pub fn plan(&self, source: Option<Source>) -> Plan {
+        // A right that is lent is not for floods; ping(8) keeps all but root from less.
+        const SHORTEST: Duration = Duration::from_millis(2);
+        let interval = if rights::elevated() { self.interval.max(SHORTEST) } else { self.interval };
         Plan {
             count: self.count,
-            interval: self.interval,
+            interval,
             wait: self.wait,
             size: self.size.into(),
             pattern: self.pattern.0.clone(),

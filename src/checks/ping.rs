@@ -4,7 +4,7 @@ use crate::checks::Check;
 use crate::checks::path::{self, Fault, PathArgs, PathCodes, Times, ms};
 use crate::host::link::DeviceName;
 use crate::host::names::{Family, HostName, NoAddress, Resolved};
-use crate::host::ping::{Echoes, NoPing, Pinged, Source, Target};
+use crate::host::ping::{Echoes, Families, NoPing, Pinged, Source, Target};
 use crate::host::{Host, Why};
 use crate::manifest::check_ping::{SPEC, code, fact, metric};
 use crate::plugin;
@@ -74,8 +74,13 @@ impl Check for Ping {
             Some(Source::Address(IpAddr::V6(_))) => Family::V6,
             _ => Family::Any,
         };
+        let families = match args.target {
+            HostName::Address(address, _) => Families::Of(address),
+            HostName::Name(_) => Families::Both,
+        };
+        let prepared = host.prepare_ping(&plan, families);
         let resolved = host.resolve(&args.target, family, path::before_packets(host, &plan))?;
-        let pinged = host.ping(&[Target { to: resolved.address, from: None }], &plan);
+        let pinged = host.ping(&[Target { to: resolved.address, from: None }], prepared);
         Ok((resolved, pinged))
     }
 

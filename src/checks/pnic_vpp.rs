@@ -123,7 +123,7 @@ mod tests {
         let place = PlaceArgs { socket: None };
         let args =
             Args { names: vec![], match_: None, bridge_domain: Some(10), place, metrics: false };
-        let report = PnicVpp::judge(&Ok(Ok(seen)), &args, &Past::default());
+        let report = PnicVpp::judge(&Ok(seen), &args, &Past::default());
         report.findings.iter().map(|finding| finding.code.name).collect()
     }
 

@@ -110,9 +110,7 @@ impl Check for Vconnector {
 
     fn gather(args: &Args, host: &Host) -> Facts {
         let looked = match args.vpp {
-            Some(id) => {
-                args.vpp_place.place().map(|place| Facts::Vpp(id, host.vpp_bridge(&place, id)))
-            }
+            Some(id) => Ok(Facts::Vpp(id, host.vpp_bridge(&args.vpp_place.place(), id))),
             None => {
                 let place = args.place.place();
                 place.map(|place| look(host, &place, args.name()).unwrap_or_else(Facts::Unseen))

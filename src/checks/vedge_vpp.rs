@@ -64,14 +64,14 @@ type Extra<T> = Option<Result<Optional<T>, Trouble>>;
 impl Check for VedgeVpp {
     const SPEC: &'static Spec = &SPEC;
     type Args = Args;
-    type Facts = Result<Seen, String>;
+    type Facts = Seen;
 
     fn gather(args: &Args, host: &Host) -> Self::Facts {
         Self::gather_asked(args, &Asked::default(), host)
     }
 
     fn gather_asked(args: &Args, asked: &Asked, host: &Host) -> Self::Facts {
-        let place = args.place.place()?;
+        let place = args.place.place();
         let mut session = Session::new(&place, host);
         let vitals = session.vitals().map_err(|trouble| session.no_answer(trouble));
         let extras = match &vitals {
@@ -81,20 +81,17 @@ impl Check for VedgeVpp {
         let pid = session.peer_pid().filter(|_| vitals.is_ok());
         drop(session);
         let process = pid.and_then(|pid| process::look_at(&[pid], Depth::State).remove(&pid));
-        Ok(Seen { vitals, process, since_boot: host.since_boot(), extras })
+        Seen { vitals, process, since_boot: host.since_boot(), extras }
     }
 
-    fn judge(facts: &Self::Facts, _args: &Args, past: &Past) -> Report {
+    fn judge(seen: &Seen, _args: &Args, past: &Past) -> Report {
         let mut report = Report::about("VPP");
-        match facts {
-            Ok(seen) => match &seen.vitals {
-                Ok(vitals) => judge_vitals(&mut report, vitals, seen, past),
-                Err(no) => {
-                    let (code, text) = no_answer(no, &CODES);
-                    report.find(code, text);
-                }
-            },
-            Err(why) => report.find(&plugin::code::USAGE, why.clone()),
+        match &seen.vitals {
+            Ok(vitals) => judge_vitals(&mut report, vitals, seen, past),
+            Err(no) => {
+                let (code, text) = no_answer(no, &CODES);
+                report.find(code, text);
+            }
         }
         report
     }
@@ -256,7 +253,7 @@ mod tests {
 
     fn judged(seen: Seen, past: &Past) -> Report {
         let args = Args { place: PlaceArgs { socket: None }, metrics: false };
-        VedgeVpp::judge(&Ok(seen), &args, past)
+        VedgeVpp::judge(&seen, &args, past)
     }
 
     fn codes(report: &Report) -> Vec<&'static str> {

@@ -530,7 +530,7 @@ fn look_at_ovs(host: &Host, place: &Place, args: &Args) -> Ovs {
         && plugged(tables, bridge).is_empty()
         && let Ok(answer) = &ports.vswitchd.answer
     {
-        let lines = host.ovs_fdb(&answer.control, bridge, *mac);
+        let lines = host.ovs_fdb(place, &answer.control, bridge, *mac);
         learned = Some(lines.and_then(|lines| ways(host, place, bridge, lines)));
     }
     Ovs { ports, learned }

@@ -14,7 +14,7 @@ use crate::host::vpp::interfaces::{
 };
 use crate::host::vpp::{NoAnswer, Session};
 use crate::host::{Host, Trouble, Why};
-use crate::plugin::code::{UNREADABLE, USAGE};
+use crate::plugin::code::UNREADABLE;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, FactSpec, MetricSpec};
 use crate::plugin::text::count;
@@ -124,18 +124,18 @@ pub struct Seen {
     pub counters: bool,
 }
 
-/// What a check of interfaces knows: wrong rights, no answer, or what was seen.
-pub type Known = Result<Result<Seen, NoAnswer>, String>;
+/// What a check of interfaces knows: no answer, or what was seen.
+pub type Known = Result<Seen, Box<NoAnswer>>;
 
 /// Interfaces whose counters are read and measured without being asked for: of more of them they
 /// would be cut from the output anyway, and take time and memory until then.
 const COUNTED_UNASKED: usize = 32;
 
 pub(super) fn gather(args: &Args, kind: &Kind, asked: &Asked, host: &Host) -> Known {
-    let place = args.place.place()?;
+    let place = args.place.place();
     let mut session = Session::new(&place, host);
     let seen = look(&mut session, args, kind, asked);
-    Ok(seen.map_err(|trouble| session.no_answer(trouble)))
+    seen.map_err(|trouble| Box::new(session.no_answer(trouble)))
 }
 
 fn look(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked) -> Result<Seen, Trouble> {
@@ -252,12 +252,11 @@ impl Seen {
 pub(super) fn judge(facts: &Known, args: &Args, kind: &Kind) -> Report {
     let mut report = Report::about(format!("{}s of VPP", kind.noun));
     match facts {
-        Ok(Ok(seen)) => judge_seen(&mut report, seen, args, kind),
-        Ok(Err(no)) => {
+        Ok(seen) => judge_seen(&mut report, seen, args, kind),
+        Err(no) => {
             let (code, text) = no_answer(no, &kind.codes.life);
             report.find(code, text);
         }
-        Err(why) => report.find(&USAGE, why.clone()),
     }
     report
 }

@@ -9,6 +9,7 @@ use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::nsid::Search;
 use crate::host::process;
 use crate::host::trouble::Trouble;
+use crate::rights::{self, SYS_PTRACE};
 use std::io;
 
 /// A namespace that was looked into.
@@ -73,9 +74,12 @@ fn through(netns: &Netns) -> Option<Vec<String>> {
     let search = Search::new([netns]);
     let mut names = None;
     // What cannot be searched stays hidden.
-    let _unsearched = search.each(|_, pid| {
-        names = process::devices(pid).ok().filter(|_| search.place_of(pid).is_some());
-        names.is_none()
-    });
+    let search = || {
+        search.each(|_, pid| {
+            names = process::devices(pid).ok().filter(|_| search.place_of(pid).is_some());
+            names.is_none()
+        })
+    };
+    let _unsearched = rights::lend(SYS_PTRACE, search);
     names
 }

@@ -8,6 +8,7 @@ use crate::host::link::plain_name;
 use crate::host::netlink::Route;
 use crate::host::nsid::NETNSA_FD;
 use crate::host::trouble::Trouble;
+use crate::rights::{self, SYS_ADMIN};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::statfs::{FsType, Statfs, fstatfs, statfs};
 use std::fmt;
@@ -171,10 +172,14 @@ impl Netns {
         let home = File::open("/proc/thread-self/ns/net")?;
         // Who may not enter home, which may belong to another user namespace, must not leave it: what
         // is read elsewhere would be told as ours.
-        setns(&home, CloneFlags::CLONE_NEWNET)?;
-        setns(&self.file, CloneFlags::CLONE_NEWNET)?;
+        let enter = || {
+            setns(&home, CloneFlags::CLONE_NEWNET)?;
+            setns(&self.file, CloneFlags::CLONE_NEWNET)
+        };
+        rights::lend(SYS_ADMIN, enter)?;
         let done = errand();
-        setns(&home, CloneFlags::CLONE_NEWNET).expect("the way home, which was open a moment ago");
+        let leave = || setns(&home, CloneFlags::CLONE_NEWNET);
+        rights::lend(SYS_ADMIN, leave).expect("the way home, which was open a moment ago");
         done
     }
 }

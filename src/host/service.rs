@@ -10,6 +10,7 @@ use crate::host::process::{self, Depth, Process, State};
 use crate::host::sockets::Vantage;
 use crate::host::trace::{self, DhcpPort};
 use crate::host::{Host, Trouble};
+use crate::rights::{self, SYS_PTRACE};
 use nix::poll::{PollTimeout, poll};
 use std::io;
 use std::time::{Duration, Instant};
@@ -108,6 +109,10 @@ impl Host {
     /// # Errors
     /// `/proc` cannot be read.
     pub fn daemons(&self, netns: &Netns, wanted: &Wanted) -> Result<Daemons, Trouble> {
+        rights::lend(SYS_PTRACE, || self.look_for_daemons(netns, wanted))
+    }
+
+    fn look_for_daemons(&self, netns: &Netns, wanted: &Wanted) -> Result<Daemons, Trouble> {
         (self.announce)("the processes of the namespace (/proc)");
         let mut daemons = Daemons::default();
         if wanted.names.is_empty() {

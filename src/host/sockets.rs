@@ -7,6 +7,7 @@
 use crate::host::netlink::{Question, Route};
 use crate::host::netns::Netns;
 use crate::host::trouble::{Trouble, Why};
+use crate::rights::{self, SYS_PTRACE};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -147,7 +148,9 @@ fn each_port(
     let (path, opened) = match from {
         Vantage::Process(pid) => {
             let path = format!("/proc/{pid}/net/{table}");
-            let opened = File::open(&path);
+            // Mounted with `hidepid`, `/proc` shows processes of others only to those who may trace
+            // them.
+            let opened = rights::lend(SYS_PTRACE, || File::open(&path));
             (path, opened)
         }
         Vantage::Inside(netns) => {

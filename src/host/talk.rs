@@ -4,6 +4,7 @@
 //! accepts, accepts and stays silent, or drips a byte every half second costs the others nothing.
 
 use crate::host::trouble::{Trouble, Why};
+use crate::rights;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -64,8 +65,8 @@ pub struct Talk<'d> {
 }
 
 enum State {
-    /// No room in the daemon's queue yet, or nothing tried.
-    Knocking,
+    /// Nothing tried yet, or the daemon's queue was full.
+    Knocking { waits: bool },
     /// Connected or connecting; these bytes are still to be sent.
     Open(Socket, Vec<u8>),
     /// Over, after this time; the connection is still there unless it broke.
@@ -85,6 +86,11 @@ impl Line {
     pub fn whom(&self) -> &str {
         &self.whom
     }
+
+    /// Where the other end listens.
+    pub const fn remote(&self) -> &Remote {
+        &self.remote
+    }
 }
 
 /// How a conversation ended.
@@ -94,7 +100,14 @@ impl<'d> Talk<'d> {
     /// Prepares a conversation; nothing is sent before [`converse`].
     pub fn new(daemon: &str, remote: Remote, dialogue: &'d mut dyn Dialogue) -> Self {
         let whom = format!("{daemon} ({remote})");
-        Self { whom, remote, dialogue, started: Instant::now(), state: State::Knocking, peer: None }
+        Self {
+            whom,
+            remote,
+            dialogue,
+            started: Instant::now(),
+            state: State::Knocking { waits: false },
+            peer: None,
+        }
     }
 
     /// Prepares another dialogue over a connection that is already there.
@@ -112,6 +125,22 @@ impl<'d> Talk<'d> {
     /// Who is asked, with the address.
     pub fn whom(&self) -> &str {
         &self.whom
+    }
+
+    /// Connects, and says nothing yet: for who may connect, but may not listen with the right to it.
+    /// Else [`converse`] does it.
+    pub fn knock(&mut self) {
+        let State::Knocking { waits } = self.state else { return };
+        match connect(&self.remote) {
+            Ok(Some(socket)) => {
+                self.peer = peer_pid(&socket, &self.remote);
+                self.state = State::Open(socket, self.dialogue.opening());
+            }
+            Ok(None) => self.state = State::Knocking { waits: true },
+            // The right to connect was laid down while the daemon's queue was full.
+            Err(e) if waits && e.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(e) => self.end(Err(Why::of(&e))),
+        }
     }
 
     /// Gives up on the answer.
@@ -140,7 +169,7 @@ impl<'d> Talk<'d> {
         let (result, socket) = match self.state {
             State::Over(result, socket) => (result, socket),
             State::Open(socket, _) => (silent(), Some(socket)),
-            State::Knocking => (silent(), None),
+            State::Knocking { .. } => (silent(), None),
         };
         let outcome = result.map_err(|why| Trouble { whom: whom.clone(), why });
         (outcome, socket.map(|socket| Line { whom, remote, peer, socket }))
@@ -149,24 +178,12 @@ impl<'d> Talk<'d> {
     /// The answer is complete, or the connection broke.
     fn end(&mut self, result: Result<(), Why>) {
         let answered = matches!(result, Ok(()) | Err(Why::Unreadable(_)));
-        let state = std::mem::replace(&mut self.state, State::Knocking);
+        let state = std::mem::replace(&mut self.state, State::Knocking { waits: false });
         let socket = match state {
             State::Open(socket, _) if answered => Some(socket),
             _ => None,
         };
         self.state = State::Over(result.map(|()| self.started.elapsed()), socket);
-    }
-
-    fn knock(&mut self) {
-        match connect(&self.remote) {
-            Ok(Some(socket)) => {
-                self.peer = peer_pid(&socket, &self.remote);
-                self.state = State::Open(socket, self.dialogue.opening());
-                self.speak();
-            }
-            Ok(None) => {}
-            Err(e) => self.end(Err(Why::of(&e))),
-        }
     }
 
     fn speak(&mut self) {
@@ -211,12 +228,15 @@ impl<'d> Talk<'d> {
 pub fn converse(talks: &mut [Talk], until: Instant) {
     const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
     let mut buffer = vec![0; 64 << 10];
+    // Who speaks first may be answered by anybody.
+    rights::renounce();
     for talk in talks.iter_mut() {
         talk.speak();
     }
     loop {
-        for talk in talks.iter_mut().filter(|t| matches!(t.state, State::Knocking)) {
+        for talk in talks.iter_mut().filter(|t| matches!(t.state, State::Knocking { .. })) {
             talk.knock();
+            talk.speak();
         }
         if !talks.iter().any(Talk::pending) {
             return;
@@ -225,7 +245,7 @@ pub fn converse(talks: &mut [Talk], until: Instant) {
         if left.is_zero() {
             return;
         }
-        if talks.iter().any(|t| matches!(t.state, State::Knocking)) {
+        if talks.iter().any(|t| matches!(t.state, State::Knocking { .. })) {
             left = left.min(QUEUE_FULL_PAUSE);
         }
         for (index, events) in ready(talks, left) {

@@ -11,6 +11,7 @@ use crate::host::nsid::{Search, Whereabouts};
 use crate::host::process;
 use crate::host::service;
 use crate::host::trouble::{Trouble, Why};
+use crate::rights::{self, NET_ADMIN, SYS_PTRACE};
 use nix::poll::{PollTimeout, poll};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -83,7 +84,8 @@ impl Window {
             Err(trouble) => (None, Sight::Trouble(trouble)),
         };
         let mut window = Self { name, sight, netns, route: None };
-        match window.netns.as_ref().map(enter) {
+        // The kernel asks a neighbour only for a socket that was opened with the right to it.
+        match window.netns.as_ref().map(|netns| rights::lend(NET_ADMIN, || enter(netns))) {
             Some(Ok(route)) => {
                 window.route = Some(route);
                 window.look_again();
@@ -134,6 +136,10 @@ impl Window {
     /// # Errors
     /// `PermissionDenied` without `CAP_NET_ADMIN` or from outside; what else the kernel says.
     pub fn ask_for(&self, address: IpAddr) -> io::Result<bool> {
+        rights::lend(NET_ADMIN, || self.ask_kernel_for(address))
+    }
+
+    fn ask_kernel_for(&self, address: IpAddr) -> io::Result<bool> {
         let (Some(route), Some(view)) = (&self.route, self.view()) else {
             return Err(io::ErrorKind::PermissionDenied.into());
         };
@@ -206,11 +212,16 @@ impl Window {
     /// For a namespace that is still hidden: looks through a process that Neutron has written down
     /// as one of it, and whose command line says so.
     pub fn through_records(&mut self, state: &Path) {
-        let Some((prefix, id)) = self.name.as_str().split_once('-') else { return };
+        let name = self.name.clone();
+        let Some((prefix, id)) = name.as_str().split_once('-') else { return };
         if self.sight != Sight::Hidden {
             return;
         }
         let records = Records::read(state, id, daemons(prefix, id));
+        rights::lend(SYS_PTRACE, || self.through_recorded(id, &records));
+    }
+
+    fn through_recorded(&mut self, id: &str, records: &Records) {
         let search = Search::new(&self.netns);
         let is_its = |daemon: &str, pid: i32| {
             search.whereabouts(pid) == Whereabouts::Unknown
@@ -260,7 +271,7 @@ fn through_processes(windows: &mut [Window]) {
     let search = Search::new(hidden.iter().filter_map(|window| window.netns.as_ref()));
     let mut left = hidden.len();
     // What cannot be searched stays hidden.
-    let _unsearched = search.each(|place, pid| {
+    let look = |place: usize, pid: i32| {
         let window = &mut hidden[place];
         if window.sight == Sight::Hidden
             && let Some(view) = look_through(pid, || search.place_of(pid) == Some(place))
@@ -269,7 +280,8 @@ fn through_processes(windows: &mut [Window]) {
             left -= 1;
         }
         left > 0
-    });
+    };
+    let _unsearched = rights::lend(SYS_PTRACE, || search.each(look));
 }
 
 /// The neighbours that a process has, if it is still the same process when its table is open.

@@ -6,11 +6,11 @@ use crate::plugin::format::{self, Format, Style};
 use crate::plugin::limit::{Limit, Written};
 use crate::plugin::past::{Past, Store};
 use crate::plugin::report::Report;
-use crate::plugin::rights;
 use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
 use crate::plugin::verdict::{Asked, Rules, Verdict};
 use crate::plugin::watchdog::{self, LastWords};
+use crate::rights;
 use clap::error::ErrorKind;
 use clap::{Args, FromArgMatches, ValueEnum};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -97,6 +97,7 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
     };
     let asked = rules.asked(P::SPEC, common.rates || common.sample.is_some());
     if let Some(pause) = common.sample {
+        rights::needed_again(true);
         let mut first = P::look(own, &asked, until, &Past::default());
         // What is broken needs no rate, and may have used up the time for a second reading.
         if first.status() == Status::Critical {
@@ -106,6 +107,7 @@ fn look<P: Probe>(own: &P::Args, common: &Common, rules: &Rules, until: Instant)
         let before = Past::of(&first);
         watchdog::waiting_for("the second reading");
         wait(pause);
+        rights::needed_again(false);
         let mut report = P::look(own, &asked, until, &before);
         before.add_rates(&mut report, wanted);
         return report;

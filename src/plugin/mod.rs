@@ -8,7 +8,6 @@ pub mod format;
 pub mod limit;
 pub mod past;
 pub mod report;
-pub mod rights;
 pub mod spec;
 pub mod status;
 pub mod text;

@@ -32,7 +32,6 @@ use crate::manifest::check_link::{SPEC, code};
 use crate::plugin::code::{FORBIDDEN, USAGE};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
-use crate::plugin::rights;
 use crate::plugin::spec::Spec;
 use graph::{Graph, How};
 use std::collections::BTreeMap;
@@ -223,7 +222,7 @@ fn look(args: &Args, host: &Host) -> Result<Snapshot, Unseen> {
     }
     look_into_namespaces(&mut snapshot, args, host);
     look_at_ovs(&mut snapshot, args, host, &place);
-    look_at_domain(&mut snapshot, args, host)?;
+    look_at_domain(&mut snapshot, args, host);
     look_for_ways(&mut snapshot, args, &route);
     Ok(snapshot)
 }
@@ -274,14 +273,13 @@ fn look_at_ovs(snapshot: &mut Snapshot, args: &Args, host: &Host, place: &Place)
     }
 }
 
-fn look_at_domain(snapshot: &mut Snapshot, args: &Args, host: &Host) -> Result<(), Unseen> {
+fn look_at_domain(snapshot: &mut Snapshot, args: &Args, host: &Host) {
     if !args.link_type().has(End::Domain) {
-        return Ok(());
+        return;
     }
     for name in names_of(snapshot, args, End::Domain).into_iter().take(1) {
         let Ok(wanted) = name.parse() else { continue };
         let place = libvirt::Place { uri: args.uri.clone(), socket: args.socket.clone() };
-        rights::before_opening(place.is_callers()).map_err(Unseen::Usage)?;
         let asked = host.domain_with_vnics(&place, &wanted);
         // An end of `path` may be anything: that libvirt does not have it says little.
         if !args.link_type().is_path() || matches!(asked.answer, Ok(Answer::Domain(_))) {
@@ -289,7 +287,6 @@ fn look_at_domain(snapshot: &mut Snapshot, args: &Args, host: &Host) -> Result<(
             snapshot.domain_name = Some(name.to_owned());
         }
     }
-    Ok(())
 }
 
 /// A tunnel without a local address leaves through the device that the route to its remote says.

@@ -56,7 +56,7 @@ impl Facts {
 }
 
 fn codes(facts: Facts, args: &Args) -> Vec<&'static str> {
-    let report = Vservice::judge(&Ok(facts), args, &Past::default());
+    let report = Vservice::judge(&facts, args, &Past::default());
     report.findings.iter().map(|finding| finding.code.name).collect()
 }
 
@@ -125,7 +125,7 @@ fn each_state_of_a_process_has_its_code() {
 fn in_another_pid_namespace_nothing_is_missed_and_the_remedy_fits() {
     let facts = facts(vec![]).with(|f| f.daemons().hidden = Some(Hidden::OtherPids));
     let args = args(Role::Dhcp);
-    let report = Vservice::judge(&Ok(facts), &args, &Past::default());
+    let report = Vservice::judge(&facts, &args, &Past::default());
     assert_eq!(report.findings[0].code.name, "forbidden");
     assert!(report.findings[0].text.contains("hostPID"), "{report:?}");
 }
@@ -257,11 +257,7 @@ fn interfaces_are_judged_where_they_are_seen() {
 #[test]
 fn another_youngest_process_is_a_restart() {
     let report = |pid, past: &Past| {
-        Vservice::judge(
-            &Ok(facts(vec![daemon("dnsmasq", pid, State::Alive)])),
-            &args(Role::Dhcp),
-            past,
-        )
+        Vservice::judge(&facts(vec![daemon("dnsmasq", pid, State::Alive)]), &args(Role::Dhcp), past)
     };
     let restarts = |report: &Report| {
         report.metrics.iter().find(|m| m.spec.name == "restarts").map(|m| m.value)

@@ -31,13 +31,6 @@ pub struct Place {
     pub socket: Option<PathBuf>,
 }
 
-impl Place {
-    /// Whether the caller chose the socket.
-    pub fn is_callers(&self) -> bool {
-        self.socket.is_some() || self.uri.names_a_socket()
-    }
-}
-
 /// The domain that is asked about: its name or its UUID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted(String);

@@ -6,6 +6,7 @@
 mod dns;
 
 use crate::host::{Host, Trouble, Why};
+use crate::rights;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -136,6 +137,7 @@ impl Host {
             HostName::Address(address, device) => return numeric(*address, device.as_deref()),
             HostName::Name(name) => name,
         };
+        rights::renounce();
         let found = |address, by| Resolved { address: SocketAddr::new(address, 0), by: Some(by) };
         let hosts = read("/etc/hosts")?;
         if let Some(address) = family.pick(&in_hosts(&hosts, name)) {

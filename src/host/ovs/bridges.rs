@@ -7,11 +7,13 @@ use super::row::{self, Bridge, Controller, Interface};
 use crate::host::mac::Mac;
 use crate::host::ovsdb::{Ask, Transact};
 use crate::host::process::{Depth, Process};
-use crate::host::talk::{Remote, Talk, converse};
+use crate::host::talk::{Remote, converse};
 use crate::host::unixctl::Lines;
 use crate::host::{Host, Trouble};
+use crate::rights::{self, DAC_OVERRIDE};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -59,7 +61,7 @@ pub const LOCAL: u16 = 65534;
 pub fn is_here(place: &Place) -> bool {
     let there = |path: &Path| {
         let absent = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
-        !std::fs::symlink_metadata(path).is_err_and(|e| absent(&e))
+        !looked_at(path).is_err_and(|e| absent(&e))
     };
     match &place.db {
         Remote::Unix(socket) => there(socket) || there(&place.rundir.join("ovs-vswitchd.pid")),
@@ -70,7 +72,11 @@ pub fn is_here(place: &Place) -> bool {
 /// Whether ovs-vswitchd has, or had, a bridge of this name: it listens for management connections
 /// at a socket of that name from the moment when the bridge is made, and any user may look.
 pub fn has_socket(place: &Place, bridge: &str) -> bool {
-    std::fs::symlink_metadata(place.rundir.join(format!("{bridge}.mgmt"))).is_ok()
+    looked_at(&place.rundir.join(format!("{bridge}.mgmt"))).is_ok()
+}
+
+fn looked_at(path: &Path) -> io::Result<Metadata> {
+    rights::lend(DAC_OVERRIDE, || std::fs::symlink_metadata(path))
 }
 
 impl Host {
@@ -94,7 +100,7 @@ impl Host {
             }
             Ok(())
         });
-        let asked = self.ask_ovs(found, &place.db, &mut select, Depth::State);
+        let asked = self.ask_ovs(found, place, &mut select, Depth::State);
         drop(select);
         let vswitchd = asked.daemons.into_iter().next().expect("one daemon was asked");
         let addresses = vswitchd.answer.as_ref().ok().and_then(|answer| answer.addresses());
@@ -135,12 +141,12 @@ impl Host {
             any = true;
             Ok(())
         });
-        let mut talks = [Talk::new("the database", place.db.clone(), &mut select)];
+        let mut talks = [place.talk("the database", &place.db, &mut select)];
         (self.announce)(talks[0].whom());
         let left = self.until.saturating_duration_since(Instant::now());
         converse(&mut talks, Instant::now() + MOMENT.min(left / 2));
         let [talk] = talks;
-        let outcome = talk.outcome();
+        let outcome = place.outcome(talk);
         drop(select);
         outcome.map(|_| any)
     }
@@ -150,7 +156,13 @@ impl Host {
     ///
     /// # Errors
     /// ovs-vswitchd did not answer as it should.
-    pub fn ovs_fdb(&self, control: &Path, bridge: &str, mac: Mac) -> Result<Vec<Learned>, Trouble> {
+    pub fn ovs_fdb(
+        &self,
+        place: &Place,
+        control: &Path,
+        bridge: &str,
+        mac: Mac,
+    ) -> Result<Vec<Learned>, Trouble> {
         let mac = mac.to_string();
         let mut found = Vec::new();
         let parameters = [bridge];
@@ -158,11 +170,11 @@ impl Host {
             found.extend(learned(line, &mac));
         });
         let remote = Remote::Unix(control.to_owned());
-        let mut talks = [Talk::new("ovs-vswitchd", remote, &mut lines)];
+        let mut talks = [place.talk("ovs-vswitchd", &remote, &mut lines)];
         (self.announce)(talks[0].whom());
         converse(&mut talks, self.until);
         let [talk] = talks;
-        let outcome = talk.outcome();
+        let outcome = place.outcome(talk);
         drop(lines);
         outcome.map(|_| found)
     }

@@ -1,12 +1,14 @@
 //! Signs of life of one daemon. Never the text of `ps`: the lock on its pid file, an answer on
 //! its control socket, and what the kernel says its process is doing.
 
+use super::Place;
 use crate::host::ovsdb::Transact;
 use crate::host::pidfile::{self, Holder, PidFile};
 use crate::host::process::{self, Depth, Process};
 use crate::host::talk::{Outcome, Remote, Talk, converse};
 use crate::host::unixctl::{Command, Commands};
 use crate::host::{Host, Trouble, Why};
+use crate::rights::{self, DAC_OVERRIDE};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -78,8 +80,9 @@ pub(super) const ALIVE: &[Command] = &[VERSION];
 impl<'q> Found<'q> {
     /// Looks at a daemon's files in a run directory. The first question must be [`VERSION`].
     pub(super) fn new(rundir: &Path, name: &'static str, questions: &'q [Command<'q>]) -> Self {
-        let pidfile = pidfile::read(&rundir.join(format!("{name}.pid")));
-        let mut controls = controls(rundir, name);
+        let pidfile = rundir.join(format!("{name}.pid"));
+        let pidfile = rights::lend(DAC_OVERRIDE, || pidfile::read(&pidfile));
+        let mut controls = rights::lend(DAC_OVERRIDE, || controls(rundir, name));
         let all = controls.len();
         // The number in a locked pid file names the socket, also where it means nothing to us
         // because the daemon has a pid namespace of its own. One that nobody locks may be older
@@ -149,7 +152,7 @@ impl Host {
     pub(super) fn ask_ovs(
         &self,
         mut found: Vec<Found>,
-        db: &Remote,
+        place: &Place,
         select: &mut Transact,
         depth: Depth,
     ) -> Asked {
@@ -159,10 +162,10 @@ impl Host {
         for (owner, daemon) in found.iter_mut().enumerate() {
             for (path, commands) in daemon.controls.iter().zip(&mut daemon.commands) {
                 owners.push(owner);
-                talks.push(Talk::new(daemon.name, Remote::Unix(path.clone()), commands));
+                talks.push(place.talk(daemon.name, &Remote::Unix(path.clone()), commands));
             }
         }
-        talks.push(Talk::new("the database", db.clone(), select));
+        talks.push(place.talk("the database", &place.db, select));
 
         (self.announce)(&waiting_for(&talks));
         // The questions go out; while the daemons work on the answers their processes are looked at.
@@ -190,7 +193,8 @@ impl Host {
         let left = self.until.saturating_duration_since(Instant::now());
         converse(&mut talks, self.until - FOR_OTHERS.min(left / 4));
 
-        let mut outcomes: Vec<Outcome> = talks.into_iter().map(Talk::outcome).collect();
+        let mut outcomes: Vec<Outcome> =
+            talks.into_iter().map(|talk| place.outcome(talk)).collect();
         let database = outcomes.pop().expect("the database was asked last");
         let mut outcomes = owners.into_iter().zip(outcomes).collect::<Vec<_>>();
         let mut daemons = Vec::new();

@@ -8,7 +8,7 @@ use crate::host::mac::Mac;
 use crate::host::ovsdb::value::Uuid;
 use crate::host::ovsdb::{Ask, Transact};
 use crate::host::process::{self, Depth, Process};
-use crate::host::talk::{Remote, Talk, converse};
+use crate::host::talk::converse;
 use crate::host::{Host, Trouble};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ impl Host {
         let found = vec![Found::new(&place.rundir, "ovs-vswitchd", ALIVE)];
         let (kinds, asks) = first_questions(wanted).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         let mut select = Transact::new(asks, |i, row| take(&mut tables, &kinds[i], row));
-        let asked = self.ask_ovs(found, &place.db, &mut select, Depth::State);
+        let asked = self.ask_ovs(found, place, &mut select, Depth::State);
         drop(select);
         let vswitchd = asked.daemons.into_iter().next().expect("one daemon was asked");
         let tables = asked.database.and_then(|_| self.join(place, wanted, tables));
@@ -137,7 +137,7 @@ impl Host {
     /// The database did not answer as it should.
     pub fn ovs_tables(&self, place: &Place, wanted: &Wanted) -> Result<Tables, Trouble> {
         let mut tables = Tables::default();
-        self.ask_more(&place.db, first_questions(wanted), &mut tables)?;
+        self.ask_more(place, first_questions(wanted), &mut tables)?;
         self.join(place, wanted, tables)
     }
 
@@ -164,22 +164,22 @@ impl Host {
             (Rows::Ports, Ask::rows("Port", vec![condition], row::PORT))
         });
         let owners: Questions = owners.collect();
-        self.ask_more(&place.db, owners, tables)?;
-        self.ask_more(&place.db, missing_interfaces(tables), tables)?;
-        self.ask_more(&place.db, second_questions(tables), tables)
+        self.ask_more(place, owners, tables)?;
+        self.ask_more(place, missing_interfaces(tables), tables)?;
+        self.ask_more(place, second_questions(tables), tables)
     }
 
-    fn ask_more(&self, db: &Remote, asks: Questions, tables: &mut Tables) -> Result<(), Trouble> {
+    fn ask_more(&self, place: &Place, asks: Questions, tables: &mut Tables) -> Result<(), Trouble> {
         if asks.is_empty() {
             return Ok(());
         }
         let (kinds, asks): (Vec<Rows>, Vec<Ask>) = asks.into_iter().unzip();
         let last = asks.len().saturating_sub(1);
         let mut select = Transact::new(asks, |i, row| take(tables, &kinds[i], row));
-        let mut talks = [Talk::new("the database", db.clone(), &mut select)];
+        let mut talks = [place.talk("the database", &place.db, &mut select)];
         converse(&mut talks, self.until);
         let [talk] = talks;
-        let outcome = talk.outcome();
+        let outcome = place.outcome(talk);
         let ovn_installs = select.any(last);
         drop(select);
         tables.ovn_installs |= ovn_installs;

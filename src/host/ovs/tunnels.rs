@@ -76,7 +76,7 @@ impl Host {
             tunnels.push(serde_json::from_slice(row).map_err(|e| format!("a row: {e}"))?);
             Ok(())
         });
-        let asked = self.ask_ovs(found, &place.db, &mut select, Depth::State);
+        let asked = self.ask_ovs(found, place, &mut select, Depth::State);
         drop(select);
         let vswitchd = asked.daemons.into_iter().next().expect("one daemon was asked");
         Tunnels { vswitchd, server: asked.server, tunnels: asked.database.map(|_| tunnels) }

@@ -5,7 +5,7 @@ use super::daemon::{ALIVE, Answer, Daemon, Found, VERSION};
 use crate::host::ovsdb::value::Optional;
 use crate::host::ovsdb::{Ask, Transact};
 use crate::host::process::{Depth, Process};
-use crate::host::talk::{Talk, converse};
+use crate::host::talk::converse;
 use crate::host::unixctl::Command;
 use crate::host::{Host, Trouble, Why};
 use nix::poll::{PollTimeout, poll};
@@ -67,7 +67,7 @@ impl Host {
         ];
         let mut config = None;
         let mut select = config_select(&mut config);
-        let asked = self.ask_ovs(found, &place.db, &mut select, Depth::Whole);
+        let asked = self.ask_ovs(found, place, &mut select, Depth::Whole);
         drop(select);
         let [vswitchd, ovsdb] =
             <[Daemon; 2]>::try_from(asked.daemons).expect("two daemons were asked");
@@ -116,10 +116,10 @@ impl Host {
     fn config(&self, place: &Place) -> Result<Option<Config>, Trouble> {
         let mut config = None;
         let mut select = config_select(&mut config);
-        let mut talks = [Talk::new("the database", place.db.clone(), &mut select)];
+        let mut talks = [place.talk("the database", &place.db, &mut select)];
         converse(&mut talks, self.until);
         let [talk] = talks;
-        talk.outcome()?;
+        place.outcome(talk)?;
         drop(select);
         Ok(config)
     }

@@ -11,6 +11,7 @@ pub use packet::{Refusal, Unreachable};
 
 use crate::host::link::DeviceName;
 use crate::host::{Host, Trouble, Why};
+use crate::rights::{self, NET_RAW};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::SockaddrStorage;
@@ -152,13 +153,23 @@ pub enum NoPing {
 }
 
 impl Host {
-    /// Sends requests to distinct addresses by the plan and waits for the replies, until the last
-    /// one is in or their time is over.
+    /// Opens sockets by the plan, for which a right may be needed that is to be laid down before
+    /// it is asked where the packets go.
+    pub fn prepare_ping<'p>(&self, plan: &'p Plan, families: Families) -> Prepared<'p> {
+        // The seeds of a hasher are random numbers from the kernel.
+        let mark = RandomState::new().build_hasher().finish();
+        let open = |v6: bool| families.has(v6).then(|| opened(v6, plan, mark));
+        Prepared { plan, sockets: [open(false), open(true)] }
+    }
+
+    /// Sends requests to distinct addresses of the families that were prepared for and waits for the
+    /// replies, until the last one is in or their time is over.
     ///
     /// # Errors
     /// There is no socket to send from.
-    pub fn ping(&self, targets: &[Target], plan: &Plan) -> Result<Pinged, NoPing> {
-        let mut run = Run::new(targets, plan)?;
+    pub fn ping(&self, targets: &[Target], prepared: Prepared) -> Result<Pinged, NoPing> {
+        rights::renounce();
+        let mut run = Run::new(targets, prepared)?;
         (self.announce)("echo replies");
         run.all(self.until);
         Ok(run.result())
@@ -188,6 +199,30 @@ struct Aim {
     echoes: Echoes,
 }
 
+/// Sockets, or why there is none; none where none was wanted.
+pub struct Prepared<'p> {
+    plan: &'p Plan,
+    sockets: [Option<Result<(IcmpSocket, Template), NoPing>>; 2],
+}
+
+/// To addresses of which families packets may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// Those of this address.
+    Of(IpAddr),
+    /// Both.
+    Both,
+}
+
+impl Families {
+    const fn has(self, v6: bool) -> bool {
+        match self {
+            Self::Of(address) => address.is_ipv6() == v6,
+            Self::Both => true,
+        }
+    }
+}
+
 struct Run<'p> {
     plan: &'p Plan,
     aims: Vec<Aim>,
@@ -205,15 +240,12 @@ struct Run<'p> {
 }
 
 impl<'p> Run<'p> {
-    fn new(targets: &[Target], plan: &'p Plan) -> Result<Self, NoPing> {
-        // The seeds of a hasher are random numbers from the kernel.
-        let mark = RandomState::new().build_hasher().finish();
-        let open = |v6: bool| match targets.iter().any(|target| target.to.is_ipv6() == v6) {
-            true => opened(v6, plan, mark).map(Some),
-            false => Ok(None),
-        };
+    fn new(targets: &[Target], prepared: Prepared<'p>) -> Result<Self, NoPing> {
+        let Prepared { plan, sockets: [v4, v6] } = prepared;
+        let any = |v6: bool| targets.iter().any(|target| target.to.is_ipv6() == v6);
         let now = Instant::now();
-        let sockets = [open(false)?, open(true)?];
+        let sockets =
+            [v4.filter(|_| any(false)).transpose()?, v6.filter(|_| any(true)).transpose()?];
         let room = sockets.iter().flatten().map(|(socket, _)| socket.room_for_replies());
         let batch = room.min().unwrap_or(1);
         Ok(Self {
@@ -406,18 +438,22 @@ fn opened(v6: bool, plan: &Plan, mark: u64) -> Result<(IcmpSocket, Template), No
     };
     let setup = Setup { source, device, dont_fragment: plan.dont_fragment, dscp: plan.dscp, id };
     let socket =
-        IcmpSocket::open(v6, &setup, plan.size).map_err(|no| match (no, &plan.source) {
-            (NoSocket::Forbidden, _) => {
-                let allowed = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").ok();
-                let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-                let group = nix::unistd::getegid().as_raw();
-                NoPing::Forbidden { group, allowed: allowed.map(words) }
+        rights::lend(NET_RAW, || IcmpSocket::open(v6, &setup, plan.size)).map_err(|no| {
+            match (no, &plan.source) {
+                (NoSocket::Forbidden, _) => {
+                    let allowed =
+                        std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").ok();
+                    let words =
+                        |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+                    let group = nix::unistd::getegid().as_raw();
+                    NoPing::Forbidden { group, allowed: allowed.map(words) }
+                }
+                (NoSocket::NoSource(_), Some(source)) => NoPing::NoSource(source.clone()),
+                (NoSocket::NoSource(e) | NoSocket::Failed(e), _) => NoPing::Trouble(Trouble {
+                    whom: "the kernel (ICMP socket)".into(),
+                    why: Why::of(&e),
+                }),
             }
-            (NoSocket::NoSource(_), Some(source)) => NoPing::NoSource(source.clone()),
-            (NoSocket::NoSource(e) | NoSocket::Failed(e), _) => NoPing::Trouble(Trouble {
-                whom: "the kernel (ICMP socket)".into(),
-                why: Why::of(&e),
-            }),
         })?;
     Ok((socket, Template::new(v6, id, mark, &plan.pattern, plan.size)))
 }
