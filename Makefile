@@ -13,10 +13,11 @@ LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:
 	'/usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*:^librte-net-virtio[0-9]*$$'
 BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
 PROVISION_TOOLS := icinga2:icinga2-bin nagios4:nagios4-core /etc/icinga2/constants.conf:icinga2-common
+PAGES_TOOLS := mandoc:mandoc groff:groff-base zsh:zsh fish:fish
 # CALIPSO_TEMPLATES=FILE compares with the monitoring_config_templates.json of a Calipso.
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
-.PHONY: build demo test lint unit lab lab-qemu bench clean
+.PHONY: build demo test lint unit lab pages lab-qemu bench clean
 
 ## static, stripped binaries in dist/bin
 build:
@@ -40,10 +41,14 @@ unit:
 	cargo test --target $(TARGET) --lib
 
 lab: build
-	tests/lab/need $(LAB_TOOLS) $(PROVISION_TOOLS)
+	tests/lab/need $(LAB_TOOLS) $(PROVISION_TOOLS) $(PAGES_TOOLS)
 	cargo test --target $(TARGET) --test '*'
 	$(if $(CALIPSO_TEMPLATES),CALIPSO_TEMPLATES=$(abspath $(CALIPSO_TEMPLATES)) \
 		cargo test --target $(TARGET) --test provision -- --ignored)
+
+## writes docs/checks and the options in README.md again, out of clap and the manifest
+pages:
+	cargo run --target $(TARGET) --example pages -- docs
 
 ## check_vm on a guest that QEMU runs
 lab-qemu: build
