@@ -3,7 +3,6 @@
 //! says so and fails without it.
 #![allow(clippy::disallowed_methods, clippy::panic, reason = "tests start programs")]
 
-#[allow(dead_code, reason = "shared with tests/vpp.rs, which uses more of it")]
 #[path = "support/replay.rs"]
 mod replay;
 mod support;
@@ -150,6 +149,17 @@ fn packages_and_manifest_name_the_same_programs() {
     let mut wanted = programs();
     wanted.extend(links().into_keys());
     assert_eq!(plain, wanted, "tarball");
+}
+
+#[test]
+#[ignore = "needs `make packages`; see make test-packages"]
+fn the_help_of_every_program_fits_a_screen() {
+    for program in programs() {
+        let help = run(Command::new(top().join("dist/bin").join(&program)).arg("--help")).out;
+        let widest = help.lines().map(str::len).max();
+        assert!(help.lines().count() <= 60, "{program}: {} lines", help.lines().count());
+        assert!(widest <= Some(100) && help.contains("Usage: "), "{program}: {widest:?} columns");
+    }
 }
 
 fn in_bin(path: String) -> Option<String> {
@@ -474,6 +484,11 @@ fn a_file_system_without_capabilities_is_told_and_an_override_is_kept() {
     let alone = machine.as_user("sensu", &format!("{BIN}/check_ping -t 127.0.0.1 -c 1"));
     assert_eq!(alone.exit, Some(3), "{alone:?}");
 
+    let machine = Machine::up("nosuid", &["--no-ovs", "--bare"]);
+    machine.sh(&format!("mkdir -p {BIN}; mount -t tmpfs -o nosuid tmpfs {BIN}"));
+    let said = machine.install(&built(".deb"));
+    assert!(said.contains(&format!("{BIN} is mounted nosuid")), "{said}");
+
     let machine = Machine::up("statoverride", &["--no-ovs", "--bare"]);
     machine.sh(&format!("dpkg-statoverride --add root sensu 4710 {BIN}/check_vservice"));
     machine.install(&built(".deb"));
@@ -616,6 +631,23 @@ fn a_capability_that_is_missing_is_unknown_and_named() {
             assert!(told || spared, "{} without {capability} is not tested", entry.name);
         }
     }
+}
+
+#[test]
+#[ignore = "needs `make packages`; see make test-packages"]
+fn what_the_tarball_brings_gets_its_rights_by_hand() {
+    let machine = Machine::up("tarball", &["--no-ovs", "--bare"]);
+    let tar = built("-linux-amd64.tar.gz");
+    let to = format!("{}/opt", machine.root);
+    machine.lab.sh(&format!("tar --strip-components=1 -xzf {} -C {to}", tar.display()));
+    let said = machine.as_user("sensu", "/opt/bin/check_ping.py -t 127.0.0.1 -c 1");
+    assert_eq!(said.exit, Some(3), "{said:?}");
+    machine.sh("/opt/setup rights /opt/bin; usermod -aG calipso-checks sensu");
+    let given = machine.sh("getcap -r /opt/bin");
+    let wanted = entries().iter().filter(|entry| !entry.rights.capabilities.is_empty()).count();
+    assert_eq!(given.lines().count(), wanted, "{given}");
+    let said = machine.as_user("sensu", "/opt/bin/check_ping.py -t 127.0.0.1 -c 1");
+    assert_eq!(said.exit, Some(0), "{said:?}");
 }
 
 #[test]

@@ -126,6 +126,14 @@ fn completes(shell: &str, args: &[&str], word: &str) {
     assert!(said.contains(word), "{shell} {args:?}: no {word} in {said}");
 }
 
+#[test]
+fn each_tool_that_is_built_has_pages() {
+    let makefile = std::fs::read_to_string(top().join("Makefile")).expect("Makefile");
+    let built = makefile.lines().find_map(|line| line.strip_prefix("TOOLS := "));
+    let described: Vec<_> = pages::tools().iter().map(|tool| tool.get_name().to_owned()).collect();
+    assert_eq!(built, Some(&*described.join(" ")), "TOOLS of packaging/pages/mod.rs and Makefile");
+}
+
 /// Those of checks are looked at in `tests/contract.rs`.
 #[test]
 fn the_help_of_tools_fits_a_screen() {
