@@ -84,31 +84,30 @@ fn a_man_page_renders_without_warnings_and_names_all_that_a_check_can_say() {
 #[test]
 fn completions_load_and_complete_an_option_in_each_shell() {
     let dir = shipped("completions");
-    let share = dir.0.join("usr/share");
-    for command in pages::checks().into_iter().map(|page| page.command).chain(pages::tools()) {
-        let name = command.get_name();
-        let word = first_option(&command);
-        // What clap_complete calls its function, bash knows.
-        let bash = format!(
-            ". {}/bash-completion/completions/{name}; COMP_WORDS=({name} {word}); COMP_CWORD=1; \
+    let share = dir.0.join("usr/share").display().to_string();
+    let checks = pages::checks().into_iter().map(|page| page.command);
+    let programs: Vec<(String, String)> = checks
+        .chain(pages::tools())
+        .map(|command| (command.get_name().to_owned(), first_option(&command)))
+        .collect();
+    // What clap_complete calls its function, bash knows.
+    completes("bash", "--norc", "", &programs, |name, word| {
+        format!(
+            ". {share}/bash-completion/completions/{name}; COMP_WORDS=({name} {word}); COMP_CWORD=1; \
              $(complete -p {name} | sed 's/.*-F \\([^ ]*\\).*/\\1/') {name} {word} {name}; \
-             echo \"${{COMPREPLY[@]}}\"",
-            share.display()
-        );
-        completes("bash", &["--norc", "-c", &bash], &word);
-        let fish = format!(
-            "source {}/fish/vendor_completions.d/{name}.fish; complete -C '{name} {word}'",
-            share.display()
-        );
-        completes("fish", &["--no-config", "-c", &fish], &word);
-        // zsh completes at a prompt only: the function is looked at, and its options.
-        let zsh = format!(
-            "fpath=({0}/zsh/vendor-completions $fpath); autoload -Uz compinit; compinit -u -D; \
-             [ \"$_comps[{name}]\" = _{name} ] && autoload +X -Uz _{name} && functions _{name}",
-            share.display()
-        );
-        completes("zsh", &["-f", "-c", &zsh], &word);
-    }
+             echo \"${{COMPREPLY[@]}}\""
+        )
+    });
+    completes("fish", "--no-config", "", &programs, |name, word| {
+        format!("source {share}/fish/vendor_completions.d/{name}.fish; complete -C '{name} {word}'")
+    });
+    // zsh completes at a prompt only: the function is looked at, and its options.
+    let begin = format!(
+        "fpath=({share}/zsh/vendor-completions $fpath); autoload -Uz compinit; compinit -u -D\n"
+    );
+    completes("zsh", "-f", &begin, &programs, |name, _| {
+        format!("[ \"$_comps[{name}]\" = _{name} ] && autoload +X -Uz _{name} && functions _{name}")
+    });
 }
 
 fn first_option(command: &Command) -> String {
@@ -116,14 +115,29 @@ fn first_option(command: &Command) -> String {
     format!("--{}", long.expect("every program has --help"))
 }
 
-fn completes(shell: &str, args: &[&str], word: &str) {
+/// One shell is asked about all programs, each by the line that `ask` makes of its name and a word.
+fn completes(
+    shell: &str,
+    option: &str,
+    begin: &str,
+    programs: &[(String, String)],
+    ask: impl Fn(&str, &str) -> String,
+) {
+    let lines =
+        programs.iter().map(|(name, word)| format!("echo '== {name}'\n{}\n", ask(name, word)));
+    let script = begin.to_owned() + &lines.collect::<String>();
     let mut command = process::Command::new(shell);
-    let out = command.args(args).env("HOME", "/nonexistent").output();
+    let out = command.args([option, "-c", &script]).env("HOME", "/nonexistent").output();
     let out = out.unwrap_or_else(|e| panic!("{shell}: {e}"));
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     let err = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success() && err.is_empty(), "{shell} {args:?}: {err}{said}");
-    assert!(said.contains(word), "{shell} {args:?}: no {word} in {said}");
+    assert!(out.status.success() && err.is_empty(), "{shell}: {err}{said}");
+    let answers: Vec<&str> = said.split("== ").skip(1).collect();
+    assert_eq!(answers.len(), programs.len(), "{shell}: {said}");
+    for ((name, word), answer) in programs.iter().zip(answers) {
+        let found = answer.strip_prefix(&format!("{name}\n"));
+        assert!(found.is_some_and(|text| text.contains(word)), "{shell}: no {word}: {answer}");
+    }
 }
 
 #[test]
