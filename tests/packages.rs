@@ -212,14 +212,31 @@ fn the_same_commit_gives_the_same_bytes() {
     }
 }
 
+/// Programs that say they are for arm64: what a cross compiler would leave.
 #[test]
 #[ignore = "needs `make packages`; see make test-packages"]
-fn binaries_of_another_architecture_are_refused() {
-    let dir = Dir::new("arm64");
+fn an_architecture_is_that_of_its_binaries() {
+    let (out, foreign) = (Dir::new("arm64"), Dir::new("arm64-bin"));
     let mut command = Command::new(top().join("packaging/build"));
-    command.args(["dist/bin", "dist/pages"]).arg(&dir.0).current_dir(top()).env("ARCH", "arm64");
+    command.args(["dist/bin", "dist/pages"]).arg(&out.0).current_dir(top()).env("ARCH", "arm64");
     let said = run(&mut command);
     assert!(said.exit == Some(1) && said.err.contains("is not for arm64"), "{said:?}");
+    for name in ["calipso-provision", "check_ping"] {
+        let mut bytes = std::fs::read(top().join("dist/bin").join(name)).expect("a program");
+        // e_machine of the ELF header: EM_AARCH64.
+        bytes[18..20].copy_from_slice(&[0xb7, 0]);
+        std::fs::write(foreign.0.join(name), bytes).expect("ours");
+    }
+    let mut command = Command::new(top().join("packaging/build"));
+    command.arg(&foreign.0).arg("dist/pages").arg(&out.0).current_dir(top());
+    says(command.envs([("ARCH", "arm64"), ("LEVEL", "1")]));
+    let deb = package(&out.0, "_arm64.deb");
+    assert_eq!(says(Command::new("dpkg-deb").arg("-f").arg(deb).arg("Architecture")), "arm64\n");
+    let rpm = package(&out.0, ".aarch64.rpm");
+    let query = ["-qp", "--nosignature", "--qf", "%{ARCH}"];
+    assert_eq!(says(Command::new("rpm").args(query).arg(rpm)), "aarch64");
+    let asset = std::fs::read_to_string(package(&out.0, "_arm64.asset.yml")).expect("YAML");
+    assert!(asset.contains("entity.system.arch == 'arm64'"), "{asset}");
 }
 
 #[test]
