@@ -68,15 +68,15 @@ fn build(out: &Path, environment: &[(&str, &str)]) {
     says(command.envs(environment.iter().copied()));
 }
 
-/// The next revision of the packages, for upgrades.
+/// The next revision of the packages, for upgrades; a static is never dropped, so cargo has its place.
 fn next() -> &'static Path {
-    static DIR: OnceLock<Dir> = OnceLock::new();
-    let make = || {
-        let dir = Dir::new("next");
-        build(&dir.0, &[("REVISION", "2")]);
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("next-packages");
+        std::fs::remove_dir_all(&dir).ok();
+        build(&dir, &[("REVISION", "2")]);
         dir
-    };
-    &DIR.get_or_init(make).0
+    })
 }
 
 // ------------------------------------------------------------------------- what is in them
