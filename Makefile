@@ -13,10 +13,18 @@ LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:
 	'/usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*:^librte-net-virtio[0-9]*$$'
 BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
 PROVISION_TOOLS := icinga2:icinga2-bin nagios4:nagios4-core /etc/icinga2/constants.conf:icinga2-common
+PAGES_TOOLS := mandoc:mandoc groff:groff-base zsh:zsh fish:fish
+PACKAGE_TOOLS := dpkg-deb:dpkg rpmbuild:rpm xz:xz-utils
+PACKAGE_TEST_TOOLS := debootstrap:debootstrap lintian:lintian rpmlint:rpmlint setcap:libcap2-bin \
+	visudo:sudo
+# Architecture of the packages, out of the target's.
+PACKAGE_ARCH := $(patsubst aarch64%,arm64,$(patsubst x86_64%,amd64,$(firstword $(subst -, ,$(TARGET)))))
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+EPOCH = $(shell git log -1 --format=%ct)
 # CALIPSO_TEMPLATES=FILE compares with the monitoring_config_templates.json of a Calipso.
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
-.PHONY: build demo test lint unit lab lab-qemu bench clean
+.PHONY: build demo test lint unit lab pages packages test-packages lab-qemu bench clean
 
 ## static, stripped binaries in dist/bin
 build:
@@ -40,10 +48,28 @@ unit:
 	cargo test --target $(TARGET) --lib
 
 lab: build
-	tests/lab/need $(LAB_TOOLS) $(PROVISION_TOOLS)
+	tests/lab/need $(LAB_TOOLS) $(PROVISION_TOOLS) $(PAGES_TOOLS)
 	cargo test --target $(TARGET) --test '*'
 	$(if $(CALIPSO_TEMPLATES),CALIPSO_TEMPLATES=$(abspath $(CALIPSO_TEMPLATES)) \
 		cargo test --target $(TARGET) --test provision -- --ignored)
+
+## writes docs/checks and the options in README.md again, out of clap and the manifest
+pages:
+	cargo run --target $(TARGET) --example pages -- docs
+
+## deb, rpm, asset and tarball in dist/packages; TARGET, REVISION, MAINTAINER, ASSET_URL
+packages: build
+	tests/lab/need $(PACKAGE_TOOLS)
+	rm -rf dist/pages dist/packages
+	PAGES_DATE=$$(date -ud @$(EPOCH) +%F) \
+		cargo run -q --target $(HOST) --example pages -- stage dist/pages
+	ARCH=$(PACKAGE_ARCH) SOURCE_DATE_EPOCH=$(EPOCH) packaging/build dist/bin dist/pages dist/packages
+
+## the packages, installed in roots of their own (needs root)
+test-packages: packages
+	tests/lab/need $(LAB_TOOLS) $(PACKAGE_TOOLS) $(PACKAGE_TEST_TOOLS)
+	tests/packages/root
+	cargo test --target $(HOST) --test packages -- --ignored
 
 ## check_vm on a guest that QEMU runs
 lab-qemu: build

@@ -11,7 +11,7 @@ pub mod subject;
 
 use crate::manifest::book::{Book, OVERRIDES};
 use clap::error::ErrorKind;
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
 use judge::{Diagnosis, Remedy, Verdict};
 use serde_json::json;
 use site::Site;
@@ -35,8 +35,14 @@ struct Cli {
     /// Print the commands that would help, and nothing else
     #[arg(long, conflicts_with = "output_format")]
     fix: bool,
-    /// How it is printed
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    /// How it is printed: text, json
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     output_format: OutputFormat,
     /// Overrides of operators
     #[arg(long, value_name = "DIR", default_value = OVERRIDES)]
@@ -47,6 +53,11 @@ struct Cli {
 enum OutputFormat {
     Text,
     Json,
+}
+
+/// The command line, for who describes it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the tool on its arguments.

@@ -44,7 +44,7 @@ pub struct Common {
         hide_possible_values = true
     )]
     pub output_format: Format,
-    /// Bytes of output at the most
+    /// Bytes of output at the most, at least 512
     #[arg(long, value_name = "BYTES", default_value = "8192", value_parser = output_bytes)]
     pub max_output: usize,
     /// Emit rates of counters since the previous run

@@ -17,7 +17,7 @@ use crate::manifest::book::{Book, OVERRIDES};
 use crate::plugin::text::count;
 use crate::plugin::watchdog;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use emit::{Programs, Tree};
 use environment::{Environment, Level};
 use inventory::{Inventory, Trouble};
@@ -34,6 +34,10 @@ const EXITS: &str = "\
 Exit: 0 complete, 1 written but objects were left out, 2 nothing written, 3 wrong usage.
 With --check: 0 nothing would change, 1 something would. Passwords are never printed.";
 
+/// clap's own is longer than a line.
+const RENDER: &str = "calipso-provision render [OPTIONS] --environment FILE --inventory FILE \
+    --links FILE --out DIR";
+
 /// Makes the configuration of a monitoring system from Calipso's inventory
 #[derive(Debug, Parser)]
 #[command(name = "calipso-provision", version, after_help = EXITS)]
@@ -45,7 +49,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Write the configuration of every client and of the server
-    #[command(after_help = EXITS)]
+    #[command(after_help = EXITS, override_usage = RENDER)]
     Render(Render),
     /// List the checks of this build, with what manifest.d says otherwise
     Manifest {
@@ -69,8 +73,14 @@ struct Render {
     /// Where the files go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// For whom
-    #[arg(long, value_name = "KIND", value_enum, default_value = "sensu-core")]
+    /// For whom: sensu-core, sensu-go, icinga2, nagios, checkmk
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value = "sensu-core",
+        hide_possible_values = true
+    )]
     emit: Emit,
     /// Which environment, where the file has several
     #[arg(long)]
@@ -117,6 +127,11 @@ enum End {
     Partly = 1,
     Nothing = 2,
     Usage = 3,
+}
+
+/// The command line, for who describes it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// The whole `main` of `calipso-provision`.
