@@ -79,7 +79,7 @@ pub(super) enum How {
     Patch,
     /// The first is plugged into the second, a bridge of Open vSwitch.
     Plugged,
-    /// The first is a member of the second, a bond of Open vSwitch.
+    /// The first is a member of the second, a bond.
     Member,
     /// The first is a device inside the second.
     Inside,
@@ -217,7 +217,11 @@ impl<'f> Graph<'f> {
             // What Open vSwitch has is enslaved to its datapath, whatever bridge it is on.
             let of_ovs = link.master_kind.as_deref() == Some("openvswitch");
             if let Some(master) = other(link.master).filter(|_| !of_ovs) {
-                self.join(How::Enslaved, node, master);
+                let how = match link.master_kind.as_deref() {
+                    Some("bond" | "team") => How::Member,
+                    _ => How::Enslaved,
+                };
+                self.join(how, node, master);
             }
             let Some(partner) = other(link.partner).filter(|_| link.partner_netns.is_none()) else {
                 continue;
@@ -332,10 +336,11 @@ impl<'f> Graph<'f> {
         let carries = |graph: &Self, node: usize| {
             let Node { link, rows, what, .. } = &graph.nodes[node];
             let device = link.is_some_and(|link| link.vlan.is_some_and(|own| own.get() == vlan));
-            let plain = graph.at[node].iter().any(|joint| {
-                let joint = &graph.joints[*joint];
-                joint.how == How::Enslaved && joint.ends[0] == node
-            });
+            // What leaves a bridge by a VLAN device has its tag on the wire.
+            let plain = link.is_some_and(|link| link.vlan.is_none())
+                && graph
+                    .joints_of(node)
+                    .any(|joint| joint.how == How::Enslaved && joint.ends[0] == node);
             let on_wire = rows.is_some_and(|(port, _)| carried(port, vlan));
             let is_nic = matches!(what, What::Device | What::Port);
             is_nic && (device || on_wire || (vlan == 0 && plain))
