@@ -487,7 +487,26 @@ impl<'f> Graph<'f> {
         };
         let joints = self.at[node].iter().map(|index| (*index, &self.joints[*index]));
         let open = joints.filter(|(_, joint)| kind.joins(joint.how) && !crosses(joint.how));
+        let turns = |joint| by.is_some_and(|by| self.turns(node, [&self.joints[by], joint]));
+        let open = open.filter(|(_, joint)| !turns(joint));
         open.map(|(index, joint)| (index, joint.other(node))).collect()
+    }
+
+    /// Whether a chain that comes and goes so turns round on a NIC: what its VLAN device or its bridge
+    /// sends through it leaves by the wire, and what a bond gets from a member it gives to no other.
+    fn turns(&self, node: usize, ways: [&Joint; 2]) -> bool {
+        let vlan = |joint: &Joint| {
+            let upper = self.nodes[joint.ends[0]].link;
+            let tagged = upper.is_some_and(|upper| upper.vlan.is_some());
+            joint.how == How::Lower && joint.ends[1] == node && tagged
+        };
+        let bridge = |joint: &Joint| {
+            matches!(joint.how, How::Enslaved | How::Plugged) && joint.ends[0] == node
+        };
+        let member = |joint: &Joint| joint.how == How::Member && joint.ends[1] == node;
+        let inward = |joint: &Joint| vlan(joint) || bridge(joint);
+        let by_vlan = ways.into_iter().any(vlan) && ways.into_iter().all(inward);
+        by_vlan || ways.into_iter().all(member)
     }
 
     /// The shortest chain of a type; of equal ones the first by name. One that holds is preferred.

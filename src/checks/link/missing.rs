@@ -243,6 +243,10 @@ fn loose_end(view: &View, thread: &Chain) -> Option<Fault> {
         return Some((code::NOT_JOINED, text));
     }
     let last = thread.joints.last().map(|joint| &graph.joints[*joint]);
+    // Below a VLAN device the way goes on by the wire.
+    if last.is_some_and(|joint| joint.how == How::Lower && joint.ends[1] == node) {
+        return None;
+    }
     // Which of the two should be is not known: a bridge of the kernel has the VLAN device.
     let text = match last.filter(|joint| joint.how == How::Lower && joint.ends[0] == node) {
         Some(joint) => {

@@ -590,6 +590,29 @@ fn a_bond_of_the_kernel_carries_what_its_members_carry() {
 }
 
 #[test]
+fn no_way_turns_round_on_a_nic() {
+    let two_vlans = || {
+        let vlan = of_kind("vlan", up("bond9.8", 35));
+        let vlan = Link { vlan: 8.try_into().ok(), partner: Some(30), ..vlan };
+        let mut host = with_bond_of_the_kernel();
+        host.links.extend([in_bridge(vlan, 36), of_kind("bridge", up("brq2", 36))]);
+        host
+    };
+    for line in ["path brq1 brq2", "path b0 b1", "path bond9.7 bond9.8"] {
+        assert!(codes(two_vlans(), line).contains(&"not-joined"), "{line}");
+    }
+    let found = found(two_vlans(), "vconnector-host_pnic brq1 eth1");
+    assert!(found.iter().all(|(_, text)| !text.contains("bond9.8")), "{found:?}");
+    // A VLAN device of a NIC that is in a bridge itself.
+    for line in ["path brq1 brq2", "path brq2 bond9.7"] {
+        let mut host = two_vlans();
+        let bond = link(&mut host, "bond9");
+        *bond = in_bridge(bond.clone(), 36);
+        assert!(codes(host, line).contains(&"not-joined"), "{line}");
+    }
+}
+
+#[test]
 fn what_a_vlan_device_carries_has_its_tag_on_the_wire() {
     for (nic, is) in [("bond9", "in no bridge"), ("b0", "in no bridge"), ("bond9.7", "VLAN 7")] {
         let found = found(with_bond_of_the_kernel(), &format!("host_pnic-network {nic} untagged"));
