@@ -16,7 +16,7 @@ PROVISION_TOOLS := icinga2:icinga2-bin nagios4:nagios4-core /etc/icinga2/constan
 # CALIPSO_TEMPLATES=FILE compares with the monitoring_config_templates.json of a Calipso.
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
-.PHONY: build demo test lint unit lab lab-qemu bench clean
+.PHONY: build demo test lint unit lab lab-qemu lab-kernel bench clean
 
 ## static, stripped binaries in dist/bin
 build:
@@ -49,6 +49,12 @@ lab: build
 lab-qemu: build
 	tests/lab/need $(LAB_TOOLS) qemu-system-x86_64:qemu-system-x86
 	cargo test --target $(TARGET) --test vm -- --ignored
+
+## tests that need a kernel with more than most have, on a Debian kernel that QEMU runs (slow without KVM)
+lab-kernel:
+	tests/lab/need $(LAB_TOOLS) qemu-system-x86_64:qemu-system-x86 busybox:busybox-static depmod:kmod
+	cargo test --target $(TARGET) --config 'target.$(TARGET).runner = ["tests/lab/vm", "--seconds", "1200"]' \
+		--test kernel --test vconnector -- --ignored --test-threads=1
 
 ## cost against an empty static program and other programs, as ratios
 bench: build
