@@ -180,8 +180,6 @@ fn open_vswitch_in_the_kernel_is_judged_as_the_one_in_user_space() {
     );
     lab.verb("thaw_vswitchd");
     lab.wait_for("check_ovs_port gre", 0);
-    lab.sh("ip -n qdhcp-1 link set int-dhcp down");
-    lab.wait_for("check_ovs_port int-dhcp", 2);
     lab.sh("ip link set eth1 down");
     lab.wait_for("check_ovs_port gre", 2);
     lab.wait_for("check_ovs_port gen", 2);
