@@ -24,7 +24,7 @@ EPOCH = $(shell git log -1 --format=%ct)
 # CALIPSO_TEMPLATES=FILE compares with the monitoring_config_templates.json of a Calipso.
 export RUSTFLAGS ?= -C target-feature=+crt-static
 
-.PHONY: build demo test lint unit lab pages packages test-packages lab-qemu bench clean
+.PHONY: build demo test lint unit lab pages packages test-packages lab-qemu lab-kernel bench clean
 
 ## static, stripped binaries in dist/bin
 build:
@@ -75,6 +75,12 @@ test-packages: packages
 lab-qemu: build
 	tests/lab/need $(LAB_TOOLS) qemu-system-x86_64:qemu-system-x86
 	cargo test --target $(TARGET) --test vm -- --ignored
+
+## tests that need a kernel with more than most have, on a Debian kernel that QEMU runs (slow without KVM)
+lab-kernel:
+	tests/lab/need $(LAB_TOOLS) qemu-system-x86_64:qemu-system-x86 busybox:busybox-static depmod:kmod
+	cargo test --target $(TARGET) --config 'target.$(TARGET).runner = ["tests/lab/vm", "--seconds", "1200"]' \
+		--test kernel --test vconnector -- --ignored --test-threads=1
 
 ## cost against an empty static program and other programs, as ratios
 bench: build

@@ -272,7 +272,7 @@ const KERNEL: &[Broken] = &[
         "ip link set eth7 nomaster",
         "host_pnic-network eth7 untagged",
         LOOSE,
-        "eth7 carries no network",
+        "eth7 does not carry what has no tag: it is in no bridge",
         "ip link set eth7 master brq7",
     ),
     broken(

@@ -388,3 +388,41 @@ fn command_lines_of_old_and_bad_ones() {
         assert_eq!((said.exit, said.out.lines().count()), (Some(3), 1), "{bad:?}: {said:?}");
     }
 }
+
+#[test]
+fn an_ipv6_router_with_a_smaller_mtu_is_told_only_where_nothing_may_be_cut() {
+    let lab = Lab::up("ping-narrow", &["--no-ovs", "--bare"]);
+    lab.sh("six() { ip netns exec $1 sh -c 'for i in all default; do
+                   echo 0 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done
+                   echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+                   echo 0 > /proc/sys/net/ipv6/icmp/ratelimit'; }
+         echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6
+         for n in router far; do ip netns add $n; six $n; ip -n $n link set lo up; done
+         ip link add near type veth peer name near netns router
+         ip -n router link add thin type veth peer name thin netns far
+         ip link set near up; ip -n router link set near up
+         ip -n router link set thin mtu 1400 up; ip -n far link set thin mtu 1400 up
+         ip addr add 2001:db8:9::1/64 dev near nodad
+         ip -n router addr add 2001:db8:9::2/64 dev near nodad
+         ip -n router addr add 2001:db8:a::2/64 dev thin nodad
+         ip -n far addr add 2001:db8:a::3/64 dev thin nodad
+         ip -n far route add default via 2001:db8:a::2
+         ip route add 2001:db8:a::/64 via 2001:db8:9::2");
+    let ping = |options: &str| {
+        lab.check(&format!("check_ping -t 2001:db8:a::3 -c 3 -i 0.2 -w 2 {options}"))
+    };
+    lab.wait_for("check_ping -t 2001:db8:a::3 -c 1 -w 1", 0);
+    // 1400 less 40 of IPv6 and 8 of ICMPv6.
+    assert_eq!(ping("--df -s 1352").exit, Some(0));
+    let big = ping("--df -s 1353");
+    assert_eq!(big.exit, Some(2), "{big:?}");
+    assert!(big.first_line().contains("1353 bytes of data do not fit"), "{big:?}");
+    let known = ping("--df -s 1353");
+    assert_eq!(known.exit, Some(2), "once the kernel knows it, too: {known:?}");
+    // Where it may be cut, the first is refused by the router, and the others are cut here.
+    lab.sh("ip route del 2001:db8:a::/64; ip route add 2001:db8:a::/64 via 2001:db8:9::2");
+    let learnt = ping("-s 1400");
+    assert_eq!(learnt.exit, Some(0), "{learnt:?}");
+    assert!(learnt.out.contains("1 refused (2001:db8:9::2 says: too big)"), "{learnt:?}");
+    assert_eq!(ping("-s 1400").exit, Some(0));
+}

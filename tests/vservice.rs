@@ -273,3 +273,22 @@ fn a_namespace_that_comes_and_goes_is_never_a_panic_and_never_wrongly_ok() {
     }
     lab.sh("kill $(cat /run/racer)");
 }
+
+#[test]
+fn where_proc_hides_the_processes_of_others_nobody_is_accused() {
+    let lab = Lab::up("vservice-hidepid", &["--no-ovs", "--bare"]);
+    lab.sh(
+        "ip netns add pod; nsenter --net=/run/netns/pod setsid sleep 1000 < /dev/null > /dev/null 2>&1 &
+         until [ -n \"$(ip netns pids pod)\" ]; do sleep 0.02; done
+         mount -o remount,hidepid=2 /proc",
+    );
+    let line = "check_vservice none pod --process sleep --output-format json";
+    let root = lab.check(line);
+    assert_eq!((root.exit, root.codes()), (Some(0), Vec::new()), "{root:?}");
+    let nobody = lab.check_as_nobody(line);
+    assert_eq!(
+        (nobody.exit, nobody.codes()),
+        (Some(3), vec!["forbidden".to_owned()]),
+        "{nobody:?}"
+    );
+}

@@ -229,9 +229,9 @@ fn stopped(stop: &Stop, echoes: &Echoes, args: &PathArgs, codes: &PathCodes) -> 
 /// Loss. That nothing comes back is another thing than that much is lost.
 fn missing(echoes: &Echoes, args: &PathArgs, codes: &PathCodes) -> Option<Fault> {
     let loss = loss(echoes)?;
-    let lost = echoes.sent - received(echoes);
+    let lost = lost(echoes);
     let why = reasons(echoes, args);
-    if let Some(mtu) = told_too_big(echoes) {
+    if let Some(mtu) = told_too_big(echoes).filter(|_| args.df || received(echoes) == 0) {
         let next = mtu.map(|mtu| format!(", the next MTU is {mtu}")).unwrap_or_default();
         let text = format!("{} bytes of data do not fit the path{next}{why}", args.size);
         return Some(Fault::new(codes.too_big, text));
@@ -310,9 +310,19 @@ pub(super) fn received(echoes: &Echoes) -> u32 {
     echoes.round_trips.len() as u32
 }
 
-/// Per cent of the packets sent that were not answered in time.
+/// Packets that were not answered in time. An IPv6 router cuts nothing but refuses the first that is
+/// too big, by which the kernel learns to cut the others (RFC 8201): where those are answered, that
+/// one is no loss.
+fn lost(echoes: &Echoes) -> u32 {
+    let big = |(refusal, _): &&(Refusal, u32)| matches!(refusal.why, Unreachable::TooBig(_));
+    let cut: u32 = echoes.refusals.iter().filter(big).map(|(_, times)| times).sum();
+    let unanswered = echoes.sent - received(echoes);
+    if received(echoes) == 0 { unanswered } else { unanswered.saturating_sub(cut) }
+}
+
+/// Per cent of the packets sent that were lost.
 pub(super) fn loss(echoes: &Echoes) -> Option<f64> {
-    let lost = f64::from(echoes.sent - received(echoes));
+    let lost = f64::from(lost(echoes));
     (echoes.sent > 0).then(|| 100.0 * lost / f64::from(echoes.sent))
 }
 

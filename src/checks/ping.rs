@@ -339,6 +339,20 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_by_which_the_path_mtu_was_learnt_is_no_loss() {
+        let by = Some("2001:db8::2".parse().expect("an address"));
+        let mut learnt = echoes(&[1, 1, 1, 1]);
+        learnt.refusals = vec![(Refusal { by, why: Unreachable::TooBig(Some(1400)) }, 1)];
+        assert_eq!(judged(learnt.clone(), "").1, [""; 0]);
+        let (said, codes) = judged(learnt.clone(), "--df");
+        assert_eq!(codes, ["too-big"], "{said}");
+        learnt.round_trips.pop();
+        let (said, codes) = judged(learnt, "");
+        assert_eq!(codes, ["loss"], "the other one is: {said}");
+        assert!(said.contains("1 of 5 packets lost (20 %"), "{said}");
+    }
+
+    #[test]
     fn what_stopped_the_sending_is_the_finding() {
         for (stop, code) in [
             (Stop::NoRoute("network is unreachable".into()), "no-route"),

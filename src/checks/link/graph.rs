@@ -79,7 +79,7 @@ pub(super) enum How {
     Patch,
     /// The first is plugged into the second, a bridge of Open vSwitch.
     Plugged,
-    /// The first is a member of the second, a bond of Open vSwitch.
+    /// The first is a member of the second, a bond.
     Member,
     /// The first is a device inside the second.
     Inside,
@@ -217,7 +217,11 @@ impl<'f> Graph<'f> {
             // What Open vSwitch has is enslaved to its datapath, whatever bridge it is on.
             let of_ovs = link.master_kind.as_deref() == Some("openvswitch");
             if let Some(master) = other(link.master).filter(|_| !of_ovs) {
-                self.join(How::Enslaved, node, master);
+                let how = match link.master_kind.as_deref() {
+                    Some("bond" | "team") => How::Member,
+                    _ => How::Enslaved,
+                };
+                self.join(how, node, master);
             }
             let Some(partner) = other(link.partner).filter(|_| link.partner_netns.is_none()) else {
                 continue;
@@ -332,10 +336,11 @@ impl<'f> Graph<'f> {
         let carries = |graph: &Self, node: usize| {
             let Node { link, rows, what, .. } = &graph.nodes[node];
             let device = link.is_some_and(|link| link.vlan.is_some_and(|own| own.get() == vlan));
-            let plain = graph.at[node].iter().any(|joint| {
-                let joint = &graph.joints[*joint];
-                joint.how == How::Enslaved && joint.ends[0] == node
-            });
+            // What leaves a bridge by a VLAN device has its tag on the wire.
+            let plain = link.is_some_and(|link| link.vlan.is_none())
+                && graph
+                    .joints_of(node)
+                    .any(|joint| joint.how == How::Enslaved && joint.ends[0] == node);
             let on_wire = rows.is_some_and(|(port, _)| carried(port, vlan));
             let is_nic = matches!(what, What::Device | What::Port);
             is_nic && (device || on_wire || (vlan == 0 && plain))
@@ -482,7 +487,26 @@ impl<'f> Graph<'f> {
         };
         let joints = self.at[node].iter().map(|index| (*index, &self.joints[*index]));
         let open = joints.filter(|(_, joint)| kind.joins(joint.how) && !crosses(joint.how));
+        let turns = |joint| by.is_some_and(|by| self.turns(node, [&self.joints[by], joint]));
+        let open = open.filter(|(_, joint)| !turns(joint));
         open.map(|(index, joint)| (index, joint.other(node))).collect()
+    }
+
+    /// Whether a chain that comes and goes so turns round on a NIC: what its VLAN device or its bridge
+    /// sends through it leaves by the wire, and what a bond gets from a member it gives to no other.
+    fn turns(&self, node: usize, ways: [&Joint; 2]) -> bool {
+        let vlan = |joint: &Joint| {
+            let upper = self.nodes[joint.ends[0]].link;
+            let tagged = upper.is_some_and(|upper| upper.vlan.is_some());
+            joint.how == How::Lower && joint.ends[1] == node && tagged
+        };
+        let bridge = |joint: &Joint| {
+            matches!(joint.how, How::Enslaved | How::Plugged) && joint.ends[0] == node
+        };
+        let member = |joint: &Joint| joint.how == How::Member && joint.ends[1] == node;
+        let inward = |joint: &Joint| vlan(joint) || bridge(joint);
+        let by_vlan = ways.into_iter().any(vlan) && ways.into_iter().all(inward);
+        by_vlan || ways.into_iter().all(member)
     }
 
     /// The shortest chain of a type; of equal ones the first by name. One that holds is preferred.

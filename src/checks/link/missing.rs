@@ -187,7 +187,7 @@ fn no_vnic(view: &View, domain: &str, tap: &str) -> String {
 }
 
 fn not_carried(view: &View, nic: usize, vlan: u16) -> Fault {
-    let Node { name, rows, .. } = &view.graph.nodes[nic];
+    let Node { name, link, rows, .. } = &view.graph.nodes[nic];
     let what = if vlan == 0 { "what has no tag".to_owned() } else { format!("VLAN {vlan}") };
     match rows {
         Some((port, _)) => {
@@ -201,7 +201,9 @@ fn not_carried(view: &View, nic: usize, vlan: u16) -> Fault {
             (code::WRONG_TAG, format!("{name} does not carry {what}{tagged}: {is}"))
         }
         None if vlan == 0 => {
-            (code::NOT_JOINED, format!("{name} carries no network: it is in no bridge"))
+            let own = link.and_then(|link| link.vlan);
+            let is = own.map_or_else(|| "in no bridge".to_owned(), |own| format!("VLAN {own}"));
+            (code::NOT_JOINED, format!("{name} does not carry {what}: it is {is}"))
         }
         None => {
             let text = "it has no VLAN device for it and is in no bridge of Open vSwitch";
@@ -241,6 +243,10 @@ fn loose_end(view: &View, thread: &Chain) -> Option<Fault> {
         return Some((code::NOT_JOINED, text));
     }
     let last = thread.joints.last().map(|joint| &graph.joints[*joint]);
+    // Below a VLAN device the way goes on by the wire.
+    if last.is_some_and(|joint| joint.how == How::Lower && joint.ends[1] == node) {
+        return None;
+    }
     // Which of the two should be is not known: a bridge of the kernel has the VLAN device.
     let text = match last.filter(|joint| joint.how == How::Lower && joint.ends[0] == node) {
         Some(joint) => {

@@ -553,6 +553,79 @@ fn a_bond_is_a_place_of_its_own() {
     assert!(judged(host(), "vedge-host_pnic br-data bond0").findings.is_empty());
 }
 
+/// brq1 - bond9.7 - bond9 - b0, b1, as Neutron's agent for Linux bridges makes them.
+fn with_bond_of_the_kernel() -> Snapshot {
+    let member = |link| Link { master: Some(30), master_kind: Some("bond".into()), ..link };
+    let vlan = of_kind("vlan", up("bond9.7", 33));
+    let vlan = Link { vlan: 7.try_into().ok(), partner: Some(30), ..vlan };
+    let mut host = host();
+    host.links.extend([
+        of_kind("bond", up("bond9", 30)),
+        member(up("b0", 31)),
+        member(up("b1", 32)),
+        in_bridge(vlan, 34),
+        of_kind("bridge", up("brq1", 34)),
+    ]);
+    host
+}
+
+#[test]
+fn a_bond_of_the_kernel_carries_what_its_members_carry() {
+    for (line, drawn) in [
+        ("host_pnic-network bond9 7", "bond9 -> bond9.7 -> VLAN 7"),
+        ("host_pnic-network b1 7", "b1 -> bond9 -> bond9.7 -> VLAN 7"),
+        ("vconnector-host_pnic brq1 b0", "brq1 -> bond9.7 -> bond9 -> b0"),
+        ("path b0 brq1", "b0 -> bond9 -> bond9.7 -> brq1"),
+    ] {
+        let report = judged(with_bond_of_the_kernel(), line);
+        assert_eq!(report.findings, [], "{line}");
+        assert_eq!(report.when_ok, format!("joined: {drawn}"), "{line}");
+    }
+    let mut host = with_bond_of_the_kernel();
+    link(&mut host, "bond9.7").admin_up = false;
+    assert_eq!(codes(host, "host_pnic-network b0 7"), ["admin-down"]);
+    let text = "b0 does not carry VLAN 8: it has no VLAN device for it and is in no bridge of Open vSwitch";
+    let found = found(with_bond_of_the_kernel(), "host_pnic-network b0 8");
+    assert_eq!(found, [("not-joined", text.to_owned())]);
+}
+
+#[test]
+fn no_way_turns_round_on_a_nic() {
+    let two_vlans = || {
+        let vlan = of_kind("vlan", up("bond9.8", 35));
+        let vlan = Link { vlan: 8.try_into().ok(), partner: Some(30), ..vlan };
+        let mut host = with_bond_of_the_kernel();
+        host.links.extend([in_bridge(vlan, 36), of_kind("bridge", up("brq2", 36))]);
+        host
+    };
+    for line in ["path brq1 brq2", "path b0 b1", "path bond9.7 bond9.8"] {
+        assert!(codes(two_vlans(), line).contains(&"not-joined"), "{line}");
+    }
+    let found = found(two_vlans(), "vconnector-host_pnic brq1 eth1");
+    assert!(found.iter().all(|(_, text)| !text.contains("bond9.8")), "{found:?}");
+    // A VLAN device of a NIC that is in a bridge itself.
+    for line in ["path brq1 brq2", "path brq2 bond9.7"] {
+        let mut host = two_vlans();
+        let bond = link(&mut host, "bond9");
+        *bond = in_bridge(bond.clone(), 36);
+        assert!(codes(host, line).contains(&"not-joined"), "{line}");
+    }
+}
+
+#[test]
+fn what_a_vlan_device_carries_has_its_tag_on_the_wire() {
+    for (nic, is) in [("bond9", "in no bridge"), ("b0", "in no bridge"), ("bond9.7", "VLAN 7")] {
+        let found = found(with_bond_of_the_kernel(), &format!("host_pnic-network {nic} untagged"));
+        let text = format!("{nic} does not carry what has no tag: it is {is}");
+        assert_eq!(found, [("not-joined", text)]);
+    }
+    let mut host = with_bond_of_the_kernel();
+    let bond = link(&mut host, "bond9");
+    *bond = in_bridge(bond.clone(), 34);
+    let report = judged(host, "host_pnic-network b0 untagged");
+    assert_eq!(report.when_ok, "joined: b0 -> bond9 -> untagged");
+}
+
 #[test]
 fn a_graph_is_the_same_whatever_order_the_database_keeps() {
     let line = args("path tap1ab-01 eth1");

@@ -112,7 +112,7 @@ pub(super) const TYPES: &[Type] = &[
         from: End::Nic,
         to: End::Vlan,
         through: &[What::Device],
-        by: &[How::Lower, How::Carries],
+        by: &[How::Member, How::Lower, How::Carries],
         guest_first: false,
     },
     Type {
