@@ -643,7 +643,7 @@ fn a_broken_object_is_told_and_hides_no_other() {
         ),
         (
             json!({"type": "vservice", "id": "s2", "host": "node-3.example.net", "service_type": "balancer", "local_service_id": "x"}),
-            "vservice 's2': check_vservice would refuse its command: ",
+            "vservice 's2': check_vservice would refuse its service_type: ",
         ),
         (
             json!({"type": "vservice", "id": "s3", "host": "gone", "service_type": "dhcp", "local_service_id": "qdhcp-lost", "network": ["lost"]}),
@@ -807,14 +807,52 @@ fn values_that_no_check_takes_are_told() {
     objects.extend(names.iter().enumerate().map(|(i, name)| pnic(&format!("arg{i}"), name)));
     let site = Site::with("values", &objects, &[]);
     let said = site.rendered(&[], 1);
-    let refused = "left out: host_pnic 'arg1': check_pnic_ovs would refuse its command: \
-                   invalid value 'a/b' for '<NIC>': a device name cannot have '/' in it\n";
+    let refused = "left out: host_pnic 'arg1': check_pnic_ovs would refuse its local_name: \
+                   a device name cannot have '/' in it\n";
     assert!(said.err.contains(refused), "{}", said.err);
     assert_eq!(said.err.lines().count(), 5, "{}", said.err);
     let checks = site.checks();
     let made: Vec<_> =
         checks.iter().filter_map(|(_, name, _)| name.strip_prefix("host_pnic_")).collect();
     assert_eq!(made, ["arg5", "arg6"]);
+}
+
+/// Calipso's scan writes the number as `bd_id`; exports without it have it in a name.
+#[test]
+fn a_bridge_domain_of_vpp_is_known_by_its_number() {
+    let domain = |id: &str, fields: Value| {
+        let mut object = json!({"type": "vconnector", "id": id, "host": "n1"});
+        for (field, value) in fields.as_object().expect("fields") {
+            object[field] = value.clone();
+        }
+        object
+    };
+    let vedge = json!({"type": "vedge", "id": "v1", "host": "n1", "agent_type": "VPP"});
+    let objects = [
+        host("n1"),
+        vedge,
+        domain("a", json!({"bd_id": "5678", "name": "bridge-domain-5678"})),
+        domain("b", json!({"bd_id": 6, "object_name": "7"})),
+        domain("c", json!({"object_name": "8", "name": "x"})),
+        domain("d", json!({"object_name": "bridge-domain-9"})),
+        domain("e", json!({"name": "bridge-domain-10"})),
+        domain("f", json!({"name": "qbr1"})),
+        domain("g", json!({"bd_id": "0"})),
+    ];
+    let site = Site::with("domains", &objects, &[]);
+    let said = site.rendered(&[], 1);
+    for refused in [
+        "vconnector 'f': no number of a bridge domain in bd_id, object_name or name",
+        "vconnector 'g': check_vconnector would refuse its bd_id: '0' is no number",
+    ] {
+        assert!(said.err.contains(refused), "{}", said.err);
+    }
+    let checks = site.checks();
+    let made: Vec<&str> = checks
+        .iter()
+        .filter_map(|(.., s)| command(s).strip_prefix("check_vconnector --vpp "))
+        .collect();
+    assert_eq!(made, ["5678", "6", "8", "9", "10"]);
 }
 
 /// A field of an object that is called like what is said of every object.

@@ -17,7 +17,6 @@ pub mod tree;
 use crate::manifest::book::{Book, OVERRIDES};
 use crate::plugin::text::count;
 use crate::plugin::watchdog;
-use call::Calls;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use emit::{Programs, Tree};
@@ -191,7 +190,7 @@ impl Render {
         let templates = Templates::of(&environment, &book, &also, self.templates.as_deref())?;
         let wanted = plan::wanted(&templates, &environment);
         let inventory = Inventory::read(&self.inventory, &self.links, &wanted)?;
-        let plan = plan::plan(&environment, &inventory, &templates, Calls::new(&book));
+        let plan = plan::plan(&environment, &inventory, &templates, &book);
         tell(err, "note", &plan.notes);
         let mut troubles: Vec<String> = templates.troubles.clone();
         troubles.extend(plan.troubles.iter().map(ToString::to_string));

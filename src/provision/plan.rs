@@ -1,6 +1,7 @@
 //! The plan: which checks run on which host. Everything that is rendered is rendered from it.
 
-use crate::provision::call::Calls;
+use crate::manifest::book::Book;
+use crate::provision::call;
 use crate::provision::environment::{Environment, Values};
 use crate::provision::inventory::{Inventory, Link, Object, Trouble, Wanted};
 use crate::provision::name;
@@ -100,7 +101,7 @@ pub fn plan(
     environment: &Environment,
     inventory: &Inventory,
     templates: &Templates,
-    calls: Calls,
+    book: &Book,
 ) -> Plan {
     let troubles = inventory.troubles.clone();
     let mut plan = Plan { hosts: BTreeMap::new(), troubles, notes: Vec::new() };
@@ -111,7 +112,7 @@ pub fn plan(
         }
     }
     let relations = Relations::of(inventory, &mut plan);
-    let mut maker = Maker { environment, inventory, relations, plan, calls };
+    let mut maker = Maker { environment, inventory, relations, plan, book };
     for template in &templates.checks {
         match &template.target {
             Target::Object(kind) => maker.objects(template, kind),
@@ -272,7 +273,7 @@ struct Maker<'i> {
     inventory: &'i Inventory,
     relations: Relations<'i>,
     plan: Plan,
-    calls: Calls<'i>,
+    book: &'i Book,
 }
 
 impl<'i> Maker<'i> {
@@ -344,6 +345,7 @@ impl<'i> Maker<'i> {
             // Only an instance knows its ports' ids.
             "vnic" if names(template, &["port_id"]) && !is_of_instance(object) => Vec::new(),
             "vnic" => vec![self.vnic(object)],
+            "vconnector" if names(template, &["bd_id"]) => vec![bridge_domain(object)],
             "host" => vec![Ok(Draft { host: object.id.clone(), values: Values::new() })],
             _ => vec![host_of(object).map(|host| Draft { host, values: Values::new() })],
         }
@@ -505,7 +507,7 @@ impl<'i> Maker<'i> {
         // What is said of every object is no field of one.
         let values = [&draft.values, &host.values, fields, &own, environment];
         for (name, settings) in &template.checks {
-            match made(template, name, settings, &values, &mut self.calls) {
+            match made(template, name, settings, &values, self.book) {
                 Ok((name, settings)) => {
                     let object_name = name::encoded(&format!("{kind}_{}", id.replace(' ', "_")));
                     let check = Check {
@@ -539,7 +541,7 @@ fn made(
     name: &str,
     settings: &Value,
     values: &[&Values],
-    calls: &mut Calls,
+    book: &Book,
 ) -> Result<(String, Map<String, Value>), String> {
     let name = name::fitting(templates::filled(name, values, name::encoded)?)?;
     for field in template.fields.iter().filter(|field| *field != "services_and_vnics") {
@@ -548,13 +550,14 @@ fn made(
             return Err(format!("{field} has {} bytes, more than {LONGEST_VALUE}", value.len()));
         }
     }
-    let Value::Object(mut settings) = templates::rendered(settings, values)? else {
+    let Value::Object(mut made) = templates::rendered(settings, values)? else {
         return Err("its template has no command".to_owned());
     };
-    templates::seconds(&mut settings)?;
-    let line = settings.get("command").and_then(Value::as_str);
-    calls.are_understood(line.ok_or("its template has no command")?)?;
-    Ok((name, settings))
+    templates::seconds(&mut made)?;
+    let command = settings.get("command").and_then(Value::as_str);
+    let command = command.ok_or("its template has no command")?;
+    call::are_understood(book, command, &|field| templates::text_of(field, values))?;
+    Ok((name, made))
 }
 
 /// Whether a template refers to one of these fields.
@@ -596,6 +599,20 @@ fn is_of_instance(vnic: &Object) -> bool {
 
 fn host_of(object: &Object) -> Result<String, String> {
     object.needed("host").map(str::to_owned)
+}
+
+/// A bridge domain of VPP by its number: `bd_id` as Calipso's scan writes it, or as much of a name
+/// as is one (`5`, `bridge-domain-5`).
+fn bridge_domain(vconnector: &Object) -> Result<Draft, String> {
+    let number = |field: &str| {
+        let name = vconnector.text(field).ok()??;
+        let number = name.strip_prefix("bridge-domain-").unwrap_or(name);
+        number.bytes().all(|b| b.is_ascii_digit()).then(|| number.into())
+    };
+    let own = vconnector.fields.get("bd_id").filter(|id| !id.is_null()).cloned();
+    let id = own.or_else(|| number("object_name")).or_else(|| number("name"));
+    let id: Value = id.ok_or("no number of a bridge domain in bd_id, object_name or name")?;
+    Ok(Draft { host: host_of(vconnector)?, values: [("bd_id".to_owned(), id)].into() })
 }
 
 /// The tunnels of an OTEP.

@@ -448,7 +448,11 @@ fn value_of<'v>(name: &str, values: &[&'v Values]) -> Result<&'v Value, String> 
     found.ok_or_else(|| format!("no {name}"))
 }
 
-fn text_of(name: &str, values: &[&Values]) -> Result<String, String> {
+/// The value of a field as a text.
+///
+/// # Errors
+/// It has none, or one that is no text.
+pub fn text_of(name: &str, values: &[&Values]) -> Result<String, String> {
     match value_of(name, values)? {
         Value::String(text) => Ok(text.clone()),
         value @ (Value::Number(_) | Value::Bool(_)) => Ok(value.to_string()),
