@@ -12,7 +12,8 @@ LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:
 	'/usr/lib/*/dpdk/pmds-*/librte_mempool_ring.so*:^librte-mempool-ring[0-9]*$$' \
 	'/usr/lib/*/dpdk/pmds-*/librte_net_virtio.so*:^librte-net-virtio[0-9]*$$'
 BENCH_TOOLS := ping:iputils-ping /usr/lib/nagios/plugins/check_icmp:monitoring-plugins-basic
-PROVISION_TOOLS := icinga2:icinga2-bin nagios4:nagios4-core /etc/icinga2/constants.conf:icinga2-common
+PROVISION_TOOLS := icinga2:icinga2-bin nagios4:nagios4-core /etc/icinga2/constants.conf:icinga2-common \
+	/usr/sbin/nrpe:nagios-nrpe-server /usr/lib/nagios/plugins/check_nrpe:nagios-nrpe-plugin
 PAGES_TOOLS := mandoc:mandoc groff:groff-base zsh:zsh fish:fish
 PACKAGE_TOOLS := dpkg-deb:dpkg rpmbuild:rpm xz:xz-utils
 PACKAGE_TEST_TOOLS := debootstrap:debootstrap lintian:lintian rpmlint:rpmlint setcap:libcap2-bin \

@@ -8,6 +8,8 @@
 
 mod support;
 
+use calipso_checks::manifest::book::Book;
+use calipso_checks::provision::name;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,9 +162,10 @@ fn ovs_host() -> [Value; 2] {
 /// To write them anew, remove `golden` and run this test with GOLDEN=write.
 #[test]
 fn an_environment_is_rendered_as_its_golden_files() {
-    for kind in KINDS {
+    let defaults = KINDS.map(|kind| (kind, vec!["--emit", kind]));
+    for (kind, options) in defaults.into_iter().chain([("also-all", vec!["--also", "all"])]) {
         let site = Site::new(kind);
-        let said = site.rendered(&["--emit", kind], 0);
+        let said = site.rendered(&options, 0);
         assert_eq!(said.err, "");
         let golden = Path::new(FIXTURES).join("golden").join(kind);
         let made = files(&site.path("out"));
@@ -180,6 +183,32 @@ fn an_environment_is_rendered_as_its_golden_files() {
             assert_eq!(&made[path], text, "{kind}: {path}");
         }
     }
+}
+
+/// An entry's other objects (`calipso_also`) are checked as well.
+#[test]
+fn every_kind_of_object_of_every_entry_is_rendered() {
+    let site = Site::new("parts");
+    site.rendered(&["--also", "all"], 0);
+    let checks = site.checks();
+    let book = Book::load(Path::new("/nonexistent")).expect("the entries of this build");
+    for entry in book.entries() {
+        for part in std::iter::once(&entry.calipso).chain(&entry.calipso_also) {
+            let begin = part.command.split('{').next().expect("a first piece");
+            assert!(
+                checks.iter().any(|(.., settings)| command(settings).starts_with(begin)),
+                "{}: {}",
+                entry.name,
+                part.command
+            );
+        }
+    }
+    let domain = checks.iter().find(|(_, name, _)| name == "vconnector_node-2.example.net-bd-5");
+    let (host, _, settings) = domain.expect("the check of a bridge domain of VPP");
+    assert_eq!(
+        (host.as_str(), command(settings)),
+        ("node-2.example.net", "check_vconnector --vpp 5")
+    );
 }
 
 #[test]
@@ -221,7 +250,7 @@ fn what_is_right_is_left_alone_and_only_owner_and_group_read() {
     assert_eq!(before.mode() & 0o7777, 0o640);
     assert_eq!(fs::metadata(site.path("out/server")).expect("a directory").mode() & 0o7777, 0o750);
     let said = site.rendered(&[], 0);
-    assert!(said.out.contains(": 0 of 16 files changed"), "{said:?}");
+    assert_eq!(said.out, "19 checks on 3 hosts: nothing changed\n");
     let after = fs::metadata(&client).expect("a file");
     assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
     // A mode that somebody changed is set right.
@@ -265,15 +294,157 @@ fn a_host_that_is_gone_goes_and_what_is_not_ours_stays() {
     let text = site.read("inventory.json");
     let left: Vec<&str> = text.lines().filter(|line| !line.contains("node-3")).collect();
     site.write("inventory.json", &left.join("\n"));
-    let said = site.rendered(&["--diff"], 0);
+    let said = site.rendered(&["--diff", "--remove"], 0);
     assert!(
         said.out.contains("--- host/node-3.example.net/client.json (goes away)"),
         "{}",
         said.out
     );
-    site.rendered(&[], 1);
+    let said = site.rendered(&["--remove"], 1);
+    assert!(said.out.contains(": 3 files removed; 3 left out\n"), "{said:?}");
     let names: Vec<_> = files(&site.path("out/host/node-3.example.net")).into_keys().collect();
     assert_eq!(names, ["mrpe.cfg", "own.json"]);
+}
+
+/// What could not be read may be what these files are for.
+#[test]
+fn an_inventory_that_is_not_whole_takes_nothing_away() {
+    let site = Site::new("not-whole");
+    site.rendered(&[], 0);
+    let whole = files(&site.path("out"));
+    let text = site.read("inventory.json");
+    // Cut off within the third host, and without the objects behind it.
+    let at = text.find("node-3.example.net").expect("the third host");
+    site.write("inventory.json", &text[..at]);
+    site.write("links.json", "[]");
+    let said = site.rendered(&[], 1);
+    let kept = "kept 3 files that the inventory no longer asks for, since it could not be read whole; \
+                repair it, or use --remove\n";
+    assert!(said.err.ends_with(kept), "{said:?}");
+    let names = |site: &Site| files(&site.path("out")).into_keys().collect::<Vec<_>>();
+    assert_eq!(names(&site), whole.keys().cloned().collect::<Vec<_>>());
+    assert!(!site.rendered(&["--diff"], 0).out.contains("goes away"));
+    assert!(site.rendered(&["--diff", "--remove"], 0).out.contains("(goes away)"));
+    // They are still known to be ours, and go when the inventory is whole and without them.
+    let gone: Vec<&str> =
+        text.lines().filter(|line| line.contains("\"type\": \"host\"")).take(2).collect();
+    site.write("inventory.json", &gone.join("\n"));
+    let said = site.rendered(&[], 0);
+    assert_eq!(said.out, "0 checks on 2 hosts: 3 files removed\n");
+    assert!(!site.path("out/host/node-3.example.net").exists());
+}
+
+/// The same directory for two environments, which have the same server.
+#[test]
+fn an_environment_leaves_the_files_of_another_alone() {
+    let site = Site::new("two");
+    site.rendered(&[], 0);
+    // As it was before each environment had a list of its own.
+    let list = site.path("out/.calipso-provision.sensu-core");
+    fs::rename(site.path("out/.calipso-provision.sensu-core.Lab"), &list).expect("ours");
+    let first = files(&site.path("out"));
+    let (environment, objects) = (site.read("environment.json"), site.read("inventory.json"));
+    site.set("/name", json!("B"));
+    let mut other = host("b1");
+    other["environment"] = json!("B");
+    site.write("inventory.json", &lines(&[other]));
+    site.write("links.json", "");
+    let said = site.rendered(&[], 0);
+    assert_eq!(said.out, "0 checks on 1 host: 3 files written\n");
+    let both = files(&site.path("out"));
+    for (path, text) in &first {
+        assert_eq!(both.get(path), Some(text), "{path}");
+    }
+    // The first one takes its old list over, and knows from then on what is its own.
+    site.write("environment.json", &environment);
+    let left: Vec<&str> = objects.lines().filter(|line| !line.contains("node-3")).collect();
+    site.write("inventory.json", &left.join("\n"));
+    let said = site.rendered(&["--remove"], 1);
+    assert!(said.out.contains(", 3 removed; "), "{said:?}");
+    assert!(!list.exists() && !site.path("out/host/node-3.example.net").exists());
+    assert!(site.path("out/host/b1/client.json").exists());
+    // What both have cannot be otherwise for one of them, and is not taken from the other.
+    site.set("server_ip", json!("192.0.2.99"));
+    let said = site.rendered(&[], 2);
+    let list = "is another environment's as well (.calipso-provision.sensu-core.B)";
+    assert!(said.err.contains("server/api.json: ") && said.err.contains(list), "{said:?}");
+}
+
+#[test]
+fn a_group_reads_whatever_the_umask() {
+    let site = Site::new("umask");
+    fs::create_dir(site.path("out")).expect("ours");
+    fs::set_permissions(site.path("out"), fs::Permissions::from_mode(0o2750)).expect("ours");
+    let script = format!(
+        "umask 077; cd {}; {} render --environment environment.json --inventory inventory.json \
+         --links links.json --manifest-dir none --out out",
+        site.dir.0.display(),
+        env!("CARGO_BIN_EXE_calipso-provision")
+    );
+    assert_eq!(run(Command::new("sh").args(["-c", &script])).exit, Some(0));
+    let mode = |path: &str| fs::metadata(site.path(path)).expect(path).mode() & 0o7777;
+    // Who made a directory hand its group down gets it handed down.
+    for path in ["out", "out/server", "out/host", "out/host/node-1.example.net"] {
+        assert_eq!(mode(path), 0o2750, "{path}");
+    }
+    assert_eq!(mode("out/server/rabbitmq.json"), 0o640);
+}
+
+/// A template may put a password into the command of a check.
+#[test]
+fn no_kind_of_output_shows_a_password_of_a_check() {
+    for kind in KINDS {
+        let site = Site::new(&format!("secret-{kind}"));
+        let template = json!({"side": "client", "type": "client_check_host_pnic_ovs.json",
+            "config": {"checks": {"{objtype}_{objid}": {"command": "own_check.sh {rabbitmq_pass} {ssh_password} {speed}"}}}});
+        let mut nic = pnic("p1", "eth1");
+        nic["speed"] = json!(5);
+        let mut objects = Vec::from(ovs_host());
+        objects.push(nic.clone());
+        site.write("inventory.json", &lines(&objects));
+        site.write("links.json", "");
+        site.write("templates.json", &template.to_string());
+        let templates = site.path("templates.json");
+        let options = ["--emit", kind, "--templates", templates.to_str().expect("ASCII")];
+        site.rendered(&options, 0);
+        let made: String = files(&site.path("out")).into_values().collect();
+        assert!(made.contains("ssh-secret"), "{kind}");
+        nic["speed"] = json!(6);
+        objects.pop();
+        objects.push(nic);
+        site.write("inventory.json", &lines(&objects));
+        let said = site.rendered(&[&options[..], &["--diff"]].concat(), 0);
+        assert!(said.out.contains("(values are not shown)"), "{kind}: {}", said.out);
+    }
+}
+
+/// Of a word that should have been in quotes, too.
+#[test]
+fn no_message_quotes_a_password() {
+    let site = Site::new("quoted");
+    let good = site.read("environment.json");
+    for (from, to, said) in [
+        (
+            "\"ssh-secret\"",
+            "ssh-secret",
+            ", column 78: a word that is no value (quote texts with \")",
+        ),
+        ("\"Files\"", "{\"x\": \"ssh-secret\"}", "provision is no text"),
+        ("\"p\\\"ass'word\"", "{\"a\": \"ass'word\"}", "rabbitmq_pass is no text"),
+        ("\"p\\\"ass'word\"", "\"-ass'word\"", ""),
+    ] {
+        assert!(good.contains(from), "{from}");
+        site.write("environment.json", &good.replace(from, to));
+        let told = site.rendered(&[], if said.is_empty() { 0 } else { 2 }).err;
+        assert!(told.contains(said), "{to}: {told}");
+    }
+    // A command cannot carry it, and that is said without it.
+    let template = json!({"side": "client", "type": "client_check_host_pnic_ovs.json",
+        "config": {"checks": {"{objid}": {"command": "own_check.sh {rabbitmq_pass}"}}}});
+    site.write("templates.json", &template.to_string());
+    let templates = site.path("templates.json");
+    let said = site.rendered(&["--templates", templates.to_str().expect("ASCII")], 1);
+    assert!(said.err.contains("rabbitmq_pass would be an option\n"), "{said:?}");
 }
 
 // ----------------------------------------------------------------------------- what is written to it
@@ -360,6 +531,10 @@ fn levels_and_usage_have_their_exit_codes() {
     site.rendered(&["--also", "check_nothing"], 3);
     site.rendered(&["--name", "Other"], 2);
     assert!(!site.path("out").exists());
+    let full = "exec > /dev/full; exec \"$0\" manifest --manifest-dir none";
+    let provision = env!("CARGO_BIN_EXE_calipso-provision");
+    let said = run(Command::new("sh").args(["-c", full, provision]));
+    assert_eq!(said.exit, Some(2), "{said:?}");
     let alone = |arguments: &[&str]| {
         run(Command::new(env!("CARGO_BIN_EXE_calipso-provision")).args(arguments)).exit
     };
@@ -375,8 +550,14 @@ fn what_the_environment_lacks_is_named() {
     let site = Site::new("lacks");
     site.set("rabbitmq_pass", Value::Null);
     assert!(site.rendered(&[], 2).err.contains("no rabbitmq_pass"));
+    site.set("rabbitmq_pass", json!(1234));
+    site.rendered(&[], 0);
+    assert!(site.read("out/server/rabbitmq.json").contains("\"password\": \"1234\""));
+    site.set("rabbitmq_pass", Value::Null);
     // Only Sensu Core asks for it.
     site.rendered(&["--emit", "icinga2"], 0);
+    site.write("environment.json", "\n");
+    assert!(site.rendered(&[], 2).err.contains("no environment in it"));
     site.write("environment.json", "{\"name\": \"Lab\"}");
     assert!(site.rendered(&[], 2).err.contains("no list 'configuration'"));
     site.write("environment.json", "{\"name\": ");
@@ -438,6 +619,44 @@ fn a_broken_object_is_told_and_hides_no_other() {
             json!({"type": "vnic", "id": "n2", "host": "node-1.example.net", "vnic_type": "instance_vnic", "mac_address": "fa:16:3e:00:00:07", "network": "nowhere", "id_path": "/i2/v/n2"}),
             "instance 'i2'",
         ),
+        (json!({"type": "vnic", "id": "n3", "environment": 5}), " 'n3': environment is no text"),
+        (
+            json!({"type": "vconnector", "id": "c1", "name": "br", "object_name": "1", "host": null}),
+            "vconnector 'c1': no host",
+        ),
+        (
+            json!({"type": "vconnector", "id": "c2", "name": "br", "object_name": "1", "host": "gone"}),
+            "vconnector 'c2': its host leads nowhere: 'gone'",
+        ),
+        (
+            json!({"type": "vedge", "id": "e2", "host": "node-1.example.net", "agent_type": "Cisco"}),
+            "vedge 'e2': agent_type 'Cisco' is unknown: neither VPP nor Open vSwitch nor Linux bridge",
+        ),
+        (json!({"type": "otep", "id": "o2", "host": "node-3.example.net"}), "otep 'o2': no ports"),
+        (
+            json!({"type": "otep", "id": "o3", "host": "node-3.example.net", "ports": {"x": 5, "y": {"type": 5}, "z": {}}}),
+            "otep 'o3': port 'x' is no document",
+        ),
+        (
+            json!({"type": "otep", "id": "o4", "host": "node-3.example.net", "ports": {"x": {"type": "VXLAN"}}}),
+            "otep 'o4': port 'x': no local_ip",
+        ),
+        (
+            json!({"type": "vservice", "id": "s2", "host": "node-3.example.net", "service_type": "balancer", "local_service_id": "x"}),
+            "vservice 's2': check_vservice would refuse its service_type: ",
+        ),
+        (
+            json!({"type": "vservice", "id": "s3", "host": "gone", "service_type": "dhcp", "local_service_id": "qdhcp-lost", "network": ["lost"]}),
+            "instance 'i3': vnic 'n4': vservice 's3': its host leads nowhere: 'gone'",
+        ),
+        (
+            json!({"type": "instance", "id": "i3", "host": "node-1.example.net", "id_path": "/i3"}),
+            "instance 'i3'",
+        ),
+        (
+            json!({"type": "vnic", "id": "n4", "host": "node-1.example.net", "vnic_type": "instance_vnic", "mac_address": "fa:16:3e:00:00:08", "network": "lost", "id_path": "/i3/v/n4"}),
+            "instance 'i3'",
+        ),
         (
             json!({"type": "vedge", "id": "9e1b0000-0000-4000-8000-000000000001", "host": "node-1.example.net", "agent_type": "VPP"}),
             "the inventory has it twice",
@@ -456,6 +675,10 @@ fn a_broken_object_is_told_and_hides_no_other() {
     links
         .push(json!({"link_type": "vnic-vconnector", "source_id": "tap1f72bd15-8a", "host": node}));
     links.push(json!({"link_type": ["x"]}));
+    let bridge = "node-1.example.net-qbr1f72bd15-8a";
+    for host in [json!(5), json!("gone")] {
+        links.push(json!({"link_type": "vnic-vconnector", "source_id": "tap1f72bd15-8a", "target_id": bridge, "host": host}));
+    }
     site.write("links.json", &Value::from(links).to_string());
     let said = site.rendered(&[], 1);
     for wanted in broken.iter().map(|(_, why)| *why).chain([
@@ -465,6 +688,10 @@ fn a_broken_object_is_told_and_hides_no_other() {
         "link vnic-vconnector 'gone' 'x': source_id leads to no vnic: 'gone'",
         "link vnic-vconnector of 'tap1f72bd15-8a': no target_id",
         "links.json, line 1: link_type is no text",
+        "otep 'o3': port 'y': type is no text",
+        "otep 'o3': port 'z': no type",
+        "'tap1f72bd15-8a' 'node-1.example.net-qbr1f72bd15-8a': host is no text",
+        "'tap1f72bd15-8a' 'node-1.example.net-qbr1f72bd15-8a': its host leads nowhere: 'gone'",
     ]) {
         assert!(said.err.contains(wanted), "not told: {wanted}\n{}", said.err);
     }
@@ -472,6 +699,180 @@ fn a_broken_object_is_told_and_hides_no_other() {
     for check in &wanted {
         assert!(made.contains(check), "hidden: {check:?}");
     }
+}
+
+/// A service whose host there is comes before others.
+#[test]
+fn an_instance_is_looked_for_where_there_is_a_host() {
+    let service = |id: &str, host: &str| {
+        json!({"type": "vservice", "id": id, "host": host, "service_type": "dhcp",
+            "local_service_id": format!("qdhcp-{id}"), "network": ["net"], "environment": "Lab"})
+    };
+    let mut objects = Vec::from(ovs_host());
+    objects.extend([service("a", "gone"), service("b", "n1")]);
+    objects.push(json!({"type": "instance", "id": "i", "host": "n1", "id_path": "/i"}));
+    objects
+        .push(json!({"type": "vnic", "id": "v", "host": "n1", "id_path": "/i/v", "network": "net",
+        "vnic_type": "instance_vnic", "mac_address": "fa:16:3e:00:00:01"}));
+    let site = Site::with("services", &objects, &[]);
+    let said = site.rendered(&[], 1);
+    assert_eq!(said.err.lines().filter(|line| line.starts_with("left out")).count(), 1, "{said:?}");
+    let checks = site.checks();
+    let wanted = "check_instance_communications 'qdhcp-b,fa:16:3e:00:00:01'";
+    let found = checks.iter().find(|(_, name, _)| name == "instance_i").expect("a check");
+    assert_eq!(command(&found.2), wanted);
+}
+
+/// In an environment without a template for its drivers, that is told rather than an empty plan.
+#[test]
+fn drivers_without_a_template_are_told() {
+    let site = Site::new("drivers");
+    for (drivers, said) in [
+        (json!([]), "environment 'Lab': its mechanism_drivers meet no template: []"),
+        (json!(["Calico"]), "environment 'Lab': its mechanism_drivers meet no template: [Calico]"),
+    ] {
+        site.set("/mechanism_drivers", drivers);
+        assert!(site.rendered(&[], 1).err.contains(said));
+    }
+    for drivers in [Value::Null, json!("OVS")] {
+        site.set("/mechanism_drivers", drivers);
+        assert!(site.rendered(&[], 2).err.contains("mechanism_drivers is no list of texts"));
+    }
+    site.set("/mechanism_drivers", json!(["OVS"]));
+    site.set("/enable_monitoring", json!("false"));
+    assert!(site.rendered(&[], 2).err.contains("enable_monitoring is neither true nor false"));
+}
+
+/// The kernel forwards there, whatever the agent is called exactly; a NIC of such a host is no NIC
+/// of VPP's.
+#[test]
+fn agents_are_known_by_several_names() {
+    for (agent, check) in [
+        ("OVS", "check_pnic_ovs eth1"),
+        ("Linux bridge agent", "check_pnic_ovs eth1"),
+        ("OpenvSwitch", "check_pnic_ovs eth1"),
+        ("Calipso-VPP", "check_pnic_vpp"),
+    ] {
+        let vedge = json!({"type": "vedge", "id": "v1", "host": "n1", "agent_type": agent});
+        let site = Site::with("agents", &[host("n1"), vedge, pnic("p", "eth1")], &[]);
+        site.rendered(&[], 0);
+        let checks = site.checks();
+        let nic = checks.iter().find(|(_, name, _)| name == "host_pnic_p").expect("a check");
+        assert_eq!(command(&nic.2), check, "{agent}");
+        let is_vedge = |name: &str| name == "vedge_v1";
+        let has_vedge = checks.iter().any(|(_, name, _)| is_vedge(name));
+        assert_eq!(has_vedge, !agent.starts_with("Linux"), "{agent}");
+    }
+}
+
+/// That its id is taken for its address leaves nothing out.
+#[test]
+fn what_is_only_taken_otherwise_is_a_note() {
+    let mut odd = host("n1");
+    odd["ip_address"] = json!("n1.example.net");
+    let site = Site::with("note", &[odd], &[]);
+    let said = site.rendered(&[], 0);
+    let note = "note: host 'n1': ip_address 'n1.example.net' is no address: its id is taken\n";
+    assert_eq!((said.err.as_str(), said.out.contains("left out")), (note, false));
+}
+
+/// With its endings and what is put before it, each name of a file must be one.
+#[test]
+fn a_host_whose_name_is_too_long_hides_no_other() {
+    let long = "x".repeat(251);
+    for kind in KINDS {
+        let mut objects = Vec::from(ovs_host());
+        objects.extend([host(&long), host(&long[..245]), pnic("p", "eth1")]);
+        objects.push(
+            json!({"type": "host_pnic", "id": "q", "host": &long[..245], "local_name": "eth1"}),
+        );
+        let vedge = json!({"type": "vedge", "id": "v2", "host": &long[..245], "agent_type": "OVS"});
+        objects.push(vedge);
+        let site = Site::with(&format!("long-{kind}"), &objects, &[]);
+        let said = site.rendered(&["--emit", kind], 1);
+        assert_eq!(
+            said.err,
+            format!("left out: host '{long}': its name would have 251 bytes, more than 250\n")
+        );
+        let made: String = files(&site.path("out")).into_values().collect();
+        assert!(made.contains(&long[..245]), "{kind}");
+    }
+}
+
+/// What its check would refuse makes no check that is UNKNOWN for ever.
+#[test]
+fn values_that_no_check_takes_are_told() {
+    let names = [" ", "a/b", "0123456789abcdef", "$(reboot)", "..", "eth0", "eth1@if5"];
+    let mut objects = Vec::from(ovs_host());
+    objects.extend(names.iter().enumerate().map(|(i, name)| pnic(&format!("arg{i}"), name)));
+    let site = Site::with("values", &objects, &[]);
+    let said = site.rendered(&[], 1);
+    let refused = "left out: host_pnic 'arg1': check_pnic_ovs would refuse its local_name: \
+                   a device name cannot have '/' in it\n";
+    assert!(said.err.contains(refused), "{}", said.err);
+    assert_eq!(said.err.lines().count(), 5, "{}", said.err);
+    let checks = site.checks();
+    let made: Vec<_> =
+        checks.iter().filter_map(|(_, name, _)| name.strip_prefix("host_pnic_")).collect();
+    assert_eq!(made, ["arg5", "arg6"]);
+}
+
+/// Calipso's scan writes the number as `bd_id`; exports without it have it in a name.
+#[test]
+fn a_bridge_domain_of_vpp_is_known_by_its_number() {
+    let domain = |id: &str, fields: Value| {
+        let mut object = json!({"type": "vconnector", "id": id, "host": "n1"});
+        for (field, value) in fields.as_object().expect("fields") {
+            object[field] = value.clone();
+        }
+        object
+    };
+    let vedge = json!({"type": "vedge", "id": "v1", "host": "n1", "agent_type": "VPP"});
+    let objects = [
+        host("n1"),
+        vedge,
+        domain("a", json!({"bd_id": "5678", "name": "bridge-domain-5678"})),
+        domain("b", json!({"bd_id": 6, "object_name": "7"})),
+        domain("c", json!({"object_name": "8", "name": "x"})),
+        domain("d", json!({"object_name": "bridge-domain-9"})),
+        domain("e", json!({"name": "bridge-domain-10"})),
+        domain("f", json!({"name": "qbr1"})),
+        domain("g", json!({"bd_id": "0"})),
+    ];
+    let site = Site::with("domains", &objects, &[]);
+    let said = site.rendered(&[], 1);
+    for refused in [
+        "vconnector 'f': no number of a bridge domain in bd_id, object_name or name",
+        "vconnector 'g': check_vconnector would refuse its bd_id: '0' is no number",
+    ] {
+        assert!(said.err.contains(refused), "{}", said.err);
+    }
+    let checks = site.checks();
+    let made: Vec<&str> = checks
+        .iter()
+        .filter_map(|(.., s)| command(s).strip_prefix("check_vconnector --vpp "))
+        .collect();
+    assert_eq!(made, ["5678", "6", "8", "9", "10"]);
+}
+
+/// A field of an object that is called like what is said of every object.
+#[test]
+fn reserved_names_are_not_fields_of_objects() {
+    let mut nic = pnic("p", "eth1");
+    for name in ["client_name", "client_ip", "env_name", "objid", "objtype", "id"] {
+        nic[name] = json!("wrong");
+    }
+    nic["id"] = json!("p");
+    let template = json!({"side": "client", "type": "client_check_host_pnic_ovs.json", "config":
+        {"checks": {"{objtype}_{objid}": {"command": "x {client_name} {client_ip} {env_name}"}}}});
+    let mut objects = Vec::from(ovs_host());
+    objects.push(nic);
+    let site = Site::with("reserved", &objects, &[]);
+    site.write("templates.json", &template.to_string());
+    site.rendered(&["--templates", site.path("templates.json").to_str().expect("ASCII")], 0);
+    let checks = site.checks();
+    let found = checks.iter().find(|(_, name, _)| name == "host_pnic_p").expect("a check");
+    assert_eq!(command(&found.2), "x Lab-n1 192.0.2.9 Lab");
 }
 
 /// Every name is encoded or refused with its id, and no file is where it should not be.
@@ -511,8 +912,14 @@ fn names_never_become_a_path_a_shell_word_or_a_break_of_json() {
             objects.push(json!({"type": "vconnector", "id": format!("on-{name}"), "name": "br", "host": name}));
         }
         let site = Site::with(&format!("names-{kind}"), &objects, &[]);
+        // A program of a site's own: what a check of ours refuses would not come so far.
+        let template = json!({"side": "client", "type": "client_check_host_pnic_ovs.json", "config":
+            {"checks": {"{objtype}_{objid}": {"command": "own_check {local_name}"}}}});
+        site.write("templates.json", &template.to_string());
+        let templates = site.path("templates.json");
         let before = fs::read_dir(&site.dir.0).expect("ours").count();
-        let said = site.rendered(&["--emit", kind], 1);
+        let options = ["--emit", kind, "--templates", templates.to_str().expect("ASCII")];
+        let said = site.rendered(&options, 1);
         assert!(!Path::new("/tmp/pwned").exists());
         assert_eq!(fs::read_dir(&site.dir.0).expect("ours").count(), before + 1, "{kind}");
         for (path, _) in files(&site.path("out")) {
@@ -537,7 +944,7 @@ fn assert_commands_say(site: &Site, names: &[&str]) {
         let named = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
         assert!(named && name.len() <= 255, "{name}");
         let script = format!(
-            "check_pnic_ovs() {{ printf %s \"$1\"; }}; check_vconnector() {{ :; }}; \
+            "own_check() {{ printf %s \"$1\"; }}; check_vconnector() {{ :; }}; \
              check_vedge_ovs() {{ :; }}; {}",
             command(&settings)
         );
@@ -585,7 +992,7 @@ fn checks_without_a_template_of_calipso_come_when_asked_for() {
     let site = Site::new("also");
     site.rendered(
         &["--also", "check_vm", "--also", "check_ovs_port", "--also", "check_instance_vnic"],
-        1,
+        0,
     );
     let commands: BTreeSet<String> = site
         .checks()
@@ -671,7 +1078,7 @@ fn templates_of_calipso_give_the_same_checks_as_the_built_in_ones() {
     };
     // Theirs does not quote its list, which `;` would part.
     assert_eq!(comparable(&theirs), comparable(&built_in));
-    assert_eq!(comparable(&theirs).len(), 18);
+    assert_eq!(comparable(&theirs).len(), 19);
     let names = |site: &Site| files(&site.path("out")).into_keys().collect::<Vec<_>>();
     assert_eq!(names(&theirs), names(&built_in));
 }
@@ -683,7 +1090,7 @@ fn templates_of_calipso_give_the_same_checks_as_the_built_in_ones() {
 #[test]
 fn every_rendered_command_is_understood_by_its_binary() {
     let site = Site::new("commands");
-    site.rendered(&["--also", "all"], 1);
+    site.rendered(&["--also", "all"], 0);
     let bin = Path::new(env!("CARGO_BIN_EXE_calipso-provision")).parent().expect("a directory");
     let checks = site.checks();
     let mut programs = BTreeSet::new();
@@ -737,7 +1144,7 @@ struct CoreClientPart {
 #[test]
 fn sensu_core_gets_what_its_documentation_asks_for() {
     let site = Site::new("core");
-    site.rendered(&["--also", "all"], 1);
+    site.rendered(&["--also", "all"], 0);
     for (path, text) in files(&site.path("out/host")) {
         if path.ends_with("/client.json") {
             let client: CoreClient =
@@ -791,10 +1198,15 @@ struct GoSpec {
 #[test]
 fn sensu_go_gets_documents_as_it_defines_them() {
     let site = Site::new("go");
-    let nasty = json!({"type": "host_pnic", "id": "a\"b\\: #\u{fc}\n- x", "host": "node-1.example.net",
+    let nasty = json!({"type": "host_pnic", "id": "a\"b\\: #\u{fc}\n- {{ .x }}", "host": "node-1.example.net",
         "local_name": "a: 'b' \"c\" #d \\ %", "environment": "Lab"});
+    let id = "a\"b\\: #\u{fc}\n- {{ .x }}";
     site.write("inventory.json", &(site.read("inventory.json") + &nasty.to_string()));
-    site.rendered(&["--emit", "sensu-go", "--also", "all"], 1);
+    site.write("templates.json", &own_nic_template());
+    let templates = site.path("templates.json");
+    let templates = templates.to_str().expect("ASCII");
+    site.rendered(&["--emit", "sensu-go", "--also", "all", "--templates", templates], 0);
+    let mut seen = false;
     let is_name =
         |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     let mut names = BTreeSet::new();
@@ -817,15 +1229,27 @@ fn sensu_go_gets_documents_as_it_defines_them() {
                 spec.subscriptions,
                 [format!("entity:{}", check.metadata.labels["calipso_host"])]
             );
-            if check.metadata.labels["calipso_object_id"] == nasty["id"].as_str().expect("a text") {
-                let script =
-                    spec.command.replace("/usr/lib/calipso-checks/bin/check_pnic_ovs", "printf %s");
+            // Tokens are filled in there too.
+            assert!(check.metadata.labels.values().all(|label| !label.contains("{{")));
+            if check.metadata.labels["calipso_object_id"] == name::encoded(id) {
+                let script = spec.command.replace("/etc/sensu/plugins/own_check", "printf %s");
                 let said = run(Command::new("sh").args(["-c", &script]));
                 assert_eq!(Some(said.out.as_str()), nasty["local_name"].as_str());
+                seen = true;
             }
         }
     }
+    assert!(seen, "the check of the nasty name");
     assert!(names.len() > 20, "{names:?}");
+}
+
+/// A check of NICs by a program of a site's own, which takes any name.
+fn own_nic_template() -> String {
+    json!({"side": "client", "type": "client_check_host_pnic_ovs.json", "config":
+        {"checks": {"{objtype}_{objid}": {"interval": 15, "timeout": 12, "ttl": 60,
+        "type": "metric", "handlers": ["file", "osdna-monitor"],
+        "command": "own_check {local_name}"}}}})
+    .to_string()
 }
 
 /// Readable by the users that Icinga and Nagios become.
@@ -840,7 +1264,11 @@ fn a_real_icinga_takes_what_is_rendered_for_it() {
     let nasty = pnic("a\"b\\$c$\u{fc}", "$(x) \"y\" \\ $z$ {{{");
     let objects = site.read("inventory.json") + &lines(&ovs_host()) + &nasty.to_string();
     site.write("inventory.json", &objects);
-    site.rendered(&["--emit", "icinga2", "--also", "all"], 1);
+    site.write("templates.json", &own_nic_template());
+    let templates = site.path("templates.json");
+    let templates = templates.to_str().expect("ASCII");
+    // Icinga has no tokens of Sensu, but a template is one for all.
+    site.rendered(&["--emit", "icinga2", "--also", "all", "--templates", templates], 1);
     opened(&site);
     let main = format!(
         "include \"/etc/icinga2/constants.conf\"\ninclude \"/etc/icinga2/zones.conf\"\ninclude <itl>\n\
@@ -866,7 +1294,10 @@ fn a_real_nagios_takes_what_is_rendered_for_it() {
         "inventory.json",
         &(site.read("inventory.json") + &lines(&ovs_host()) + &nasty.to_string()),
     );
-    site.rendered(&["--emit", "nagios", "--also", "all"], 1);
+    site.write("templates.json", &own_nic_template());
+    let templates = site.path("templates.json");
+    let templates = templates.to_str().expect("ASCII");
+    site.rendered(&["--emit", "nagios", "--also", "all", "--templates", templates], 0);
     opened(&site);
     let dir = site.dir.0.display();
     fs::create_dir(site.path("var")).expect("ours");
@@ -889,6 +1320,44 @@ fn a_real_nagios_takes_what_is_rendered_for_it() {
     // And it would have said no.
     site.write("out/nagios/zz.cfg", "define service {\n  host_name nobody\n}\n");
     assert_ne!(check().exit, Some(0));
+}
+
+/// NRPE hands each name to the check as it is in the inventory: asked by `check_nrpe`, in a network
+/// namespace of its own.
+#[test]
+fn a_real_nrpe_runs_what_is_rendered_for_it() {
+    let names = ["$ARG1$", "$(id)", "a$$b $c$", "$USER1$", "'q' \"r\"", "eth1"];
+    let mut objects = Vec::from(ovs_host());
+    objects.extend(names.iter().enumerate().map(|(i, name)| pnic(&format!("p{i}"), name)));
+    let site = Site::with("nrpe-real", &objects, &[]);
+    let own = site.path("own_check");
+    site.write("own_check", "#!/bin/sh\nprintf '<%s>\\n' \"$1\"\n");
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o755)).expect("ours");
+    let template = own_nic_template().replace("own_check", own.to_str().expect("ASCII"));
+    site.write("templates.json", &template);
+    let templates = site.path("templates.json");
+    let templates = templates.to_str().expect("ASCII");
+    site.rendered(&["--emit", "nagios", "--templates", templates], 0);
+    let commands = site.path("out/host/n1/nrpe.cfg");
+    let config = format!(
+        "server_port=5666\nserver_address=127.0.0.1\nallowed_hosts=127.0.0.1\nnrpe_user=nobody\n\
+         nrpe_group=nogroup\ninclude={}\n",
+        commands.display(),
+    );
+    site.write("nrpe.cfg", &config);
+    run(Command::new("chmod").args(["-R", "a+rX"]).arg(&site.dir.0));
+    // The daemon, which does not run as root, ends with its namespace.
+    let ask = "/usr/lib/nagios/plugins/check_nrpe -n -H 127.0.0.1 -p 5666";
+    let asked: String =
+        (0..names.len()).map(|i| format!("{ask} -c host_pnic_p{i} 2>&1; ")).collect();
+    let script = format!(
+        "ip link set lo up; /usr/sbin/nrpe -n -f -c {}/nrpe.cfg & \
+         for i in $(seq 50); do ss -ltnH | grep -q 5666 && break; sleep 0.1; done; {asked}",
+        site.dir.0.display()
+    );
+    let said = run(Command::new("unshare").args(["-npf", "--kill-child", "sh", "-c", &script]));
+    let wanted: String = names.iter().map(|name| format!("<{name}>\n")).collect();
+    assert_eq!(said.out, wanted, "{said:?}");
 }
 
 /// An inventory of the lab's host, rendered, and each check run there by `sh`.

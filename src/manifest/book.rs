@@ -60,6 +60,15 @@ impl Book {
         self.0.get(name)
     }
 
+    /// The binary that a program's name means, by name or old name; none where it is not ours.
+    pub fn binary(&self, program: &str) -> Option<&str> {
+        let is_meant = |entry: &&Entry| {
+            entry.name == program || entry.old_names.iter().any(|old| old == program)
+        };
+        let entry = self.entries().find(is_meant)?;
+        Some(entry.binary.as_ref().unwrap_or(&entry.name))
+    }
+
     /// All of them, by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.0.values()
@@ -124,16 +133,43 @@ fn entries(layers: &[Layer]) -> Result<BTreeMap<String, Entry>, Mistake> {
         };
         let table = Spanned::new(layer.start..layer.padded.len(), table);
         let merged = match tables.remove(&name) {
-            Some(below) => merge(below, table),
+            Some(below) => {
+                without_codes(layers, &name, table.get_ref())?;
+                merge(below, table)
+            }
             None => table,
         };
         tables.insert(name, merged);
     }
-    let read = |(name, table)| {
-        let entry = Entry::deserialize(Deserializer::from(table)).map_err(|error| wrong(&error))?;
+    let read = |(name, table): (String, Spanned<DeTable<'_>>)| {
+        let entry = Entry::deserialize(Deserializer::from(table)).map_err(|error| {
+            let mistake = wrong(&error);
+            if SOURCES.iter().any(|(shipped, _)| *shipped == name) {
+                return mistake;
+            }
+            let what = format!("{}: {}", no_entry(&name), mistake.what);
+            Mistake { what, ..mistake }
+        })?;
         Ok((name, entry))
     };
     tables.into_iter().map(read).collect()
+}
+
+/// What a check can find and what that counts as is in its binary, which reads no file of ours.
+fn without_codes(layers: &[Layer], name: &str, table: &DeTable<'_>) -> Result<(), Mistake> {
+    let Some(codes) = table.get("codes") else { return Ok(()) };
+    let what = format!("{name} does not read this: write --as CODE=STATUS into calipso.command");
+    Err(at(layers, codes.span().start, &what))
+}
+
+/// That a name is new, and which was perhaps meant.
+fn no_entry(name: &str) -> String {
+    let likeness = |other: &str| similar::TextDiff::from_chars(name, other).ratio();
+    let known = SOURCES.iter().map(|(shipped, _)| *shipped);
+    let nearest = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let nearest = nearest.filter(|other| likeness(other) > 0.8);
+    let meant = nearest.map(|other| format!(" ({other}?)")).unwrap_or_default();
+    format!("no entry {name}{meant}; a new one needs every field")
 }
 
 /// Tables are laid over tables, everything else is replaced. What was merged has the place of what
@@ -221,7 +257,12 @@ mod tests {
         let entries = under(&text).expect("no mistake");
         assert_eq!(entries["site_vm"].binary.as_deref(), Some("check_vm"));
         assert_eq!(entries.len(), SOURCES.len() + 1);
-        assert!(mistake("name = \"site_x\"\n").starts_with("m.d/50-site.toml:1: missing field"));
+        let said =
+            "m.d/50-site.toml:1: no entry site_x; a new one needs every field: missing field";
+        assert!(mistake("name = \"site_x\"\n").starts_with(said));
+        let said =
+            "m.d/50-site.toml:1: no entry check_vmm (check_vm?); a new one needs every field";
+        assert!(mistake("name = \"check_vmm\"\n").starts_with(said));
     }
 
     #[test]
@@ -235,8 +276,12 @@ mod tests {
             ("name = \"check_vm\"\n[schedule]\nttl = 15\n", "2: ttl 15 must be above"),
             ("name = \"check_vm\"\n[schedule]\ntype = \"x\"\n", "2: type 'x' is not metric"),
             (
-                "name = \"check_vm\"\n[codes]\nabsent = { status = \"red\" }\n",
-                "3: 'red' is none of",
+                "name = \"check_vm\"\n[codes]\nabsent = { status = \"warning\" }\n",
+                "2: check_vm does not read this: write --as CODE=STATUS into calipso.command",
+            ),
+            (
+                "name = \"check_vm\"\n\n[codes.absentt]\nstatus = \"red\"\n",
+                "3: check_vm does not read this: write --as",
             ),
             ("name = \"check_vm\"\n[calipso]\ncommand = \"a {b\"\n", "3: 'a {b' has a {"),
             ("name = \"check_vm\"\n[calipso]\ncheck_name = \"a b\"\n", "3: ' ' cannot be part"),

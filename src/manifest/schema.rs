@@ -240,10 +240,19 @@ fn template<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 /// What stands outside braces goes into names of Sensu as it is.
 fn name_template<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = template(from)?;
+    fits_name(&text).map_err(D::Error::custom)?;
+    Ok(text)
+}
+
+/// Whether a check's name has only what Sensu takes, outside of its braces.
+///
+/// # Errors
+/// It has something else.
+pub fn fits_name(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_.-{}".contains(c);
     match text.chars().find(|c| !fits(*c)) {
-        Some(c) => Err(D::Error::custom(format!("'{c}' cannot be part of a check's name"))),
-        None => Ok(text),
+        Some(c) => Err(format!("'{c}' cannot be part of a check's name")),
+        None => Ok(()),
     }
 }
 

@@ -12,10 +12,28 @@ const CHUNK: usize = 64 << 10;
 /// A document, or what is wrong with it.
 #[derive(Debug, PartialEq)]
 pub struct Document {
-    /// The line it begins at, from 1.
+    /// The line it begins at, or of what is wrong with it, from 1.
     pub line: usize,
+    /// Where in that line something is wrong, from 1, as far as that is known.
+    pub column: Option<usize>,
     /// Its fields, or why there are none.
     pub fields: Result<Map<String, Value>, String>,
+}
+
+impl Document {
+    /// `line 3`, or `line 3, column 195`.
+    pub fn place(&self) -> String {
+        let column = self.column.map(|column| format!(", column {column}")).unwrap_or_default();
+        format!("line {}{column}", self.line)
+    }
+}
+
+/// What is wrong within a document: how many lines below its first, where in the line, and what.
+#[derive(Debug)]
+struct Wrong {
+    below: usize,
+    column: Option<usize>,
+    what: String,
 }
 
 /// The documents of an input.
@@ -112,29 +130,36 @@ impl<R: Read> Documents<R> {
             }
             self.step(1);
         }
-        Ok(Document { line, fields: Err("no document".to_owned()) })
+        Ok(Document { line, column: None, fields: Err("no document".to_owned()) })
     }
 
     /// The document that begins here.
     fn document(&mut self) -> io::Result<Document> {
-        let line = self.line;
+        let (line, before) = (self.line, self.column);
         let (length, whole) = self.extent()?;
         let fields = match whole {
             Ok(()) => fields(&self.held[self.at..self.at + length]),
-            Err(why) => Err(why.to_owned()),
+            Err(why) => Err(Wrong { below: 0, column: None, what: why.to_owned() }),
         };
         if whole.is_ok() {
             self.step(length);
         } else {
             self.step(self.resume(length));
         }
-        Ok(Document { line, fields })
+        Ok(match fields {
+            Ok(fields) => Document { line, column: None, fields: Ok(fields) },
+            Err(Wrong { below, column, what }) => {
+                let before = if below == 0 { before } else { 0 };
+                let column = column.map(|column| before + column);
+                Document { line: line + below, column, fields: Err(what) }
+            }
+        })
     }
 
     /// How long the document is that begins here; or how much of it was seen until it was clear
     /// that it is broken.
     fn extent(&mut self) -> io::Result<(usize, Result<(), &'static str>)> {
-        let (mut open, mut in_string, mut ahead, mut before) = (Vec::new(), false, 0, b':');
+        let (mut open, mut text, mut ahead, mut before) = (Vec::new(), None, 0, b':');
         loop {
             let Some(byte) = self.byte(ahead)? else {
                 return Ok((ahead, Err("it does not end")));
@@ -143,10 +168,11 @@ impl<R: Read> Documents<R> {
                 return Ok((ahead, Err("it does not end within 32 MiB")));
             }
             match byte {
-                b'\n' if in_string => return Ok((ahead, Err("a line ends within a text"))),
-                b'\\' if in_string => ahead += 1,
-                b'"' => in_string = !in_string,
-                _ if in_string => {}
+                b'\n' if text.is_some() => return Ok((ahead, Err("a line ends within a text"))),
+                b'\\' if text.is_some() => ahead += 1,
+                byte if text == Some(byte) => text = None,
+                _ if text.is_some() => {}
+                b'"' | b'\'' => text = Some(byte),
                 // No value can stand here, but the next document, and this one is cut off.
                 b'{' if !b"[:(".contains(&before)
                     && (before, open.last()) != (b',', Some(&b']')) =>
@@ -164,7 +190,7 @@ impl<R: Read> Documents<R> {
                 before = byte;
             }
             ahead += 1;
-            if open.is_empty() && !in_string {
+            if open.is_empty() && text.is_none() {
                 return Ok((ahead, Ok(())));
             }
         }
@@ -187,17 +213,23 @@ impl<R: Read> Documents<R> {
     }
 }
 
-fn fields(text: &[u8]) -> Result<Map<String, Value>, String> {
-    let value = serde_json::from_slice(text).or_else(|plain| {
+fn fields(text: &[u8]) -> Result<Map<String, Value>, Wrong> {
+    let value = serde_json::from_slice(text).or_else(|_| {
         // Only what is no plain JSON is worth a second look.
-        let strict = strict(text).map_err(|why| format!("{plain}; {why}"))?;
-        serde_json::from_slice(&strict).map_err(|why| why.to_string())
+        let strict = strict(text)?;
+        serde_json::from_slice(&strict).map_err(|why| {
+            let said = why.to_string();
+            let what = said.split(" at line ").next().unwrap_or_default().to_owned();
+            // Where a word was replaced, columns are others.
+            let column = (strict == text).then_some(why.column());
+            Wrong { below: why.line().saturating_sub(1), column, what }
+        })
     });
     match value? {
         Value::Object(fields) => {
             Ok(fields.into_iter().map(|(name, value)| (name, simple(value))).collect())
         }
-        _ => Err("no document".to_owned()),
+        _ => Err(Wrong { below: 0, column: None, what: "no document".to_owned() }),
     }
 }
 
@@ -227,21 +259,37 @@ fn number(written: Value) -> Value {
     }
 }
 
-/// What MongoDB's shell prints, as JSON: `NumberInt(4567)`, `ObjectId("x")`, names without quotes,
-/// comments.
-fn strict(text: &[u8]) -> Result<Vec<u8>, String> {
+/// What MongoDB's shells print, as JSON: `NumberInt(4567)`, `ObjectId("x")`, texts in single quotes,
+/// names without quotes, comments.
+fn strict(text: &[u8]) -> Result<Vec<u8>, Wrong> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(&byte) = rest.first() {
+        let wrong = |what: &str| {
+            let before = &text[..text.len() - rest.len()];
+            let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+            let below = before.iter().filter(|byte| **byte == b'\n').count();
+            Wrong { below, column: Some(column), what: what.to_owned() }
+        };
         let length = match byte {
             b'"' => text_length(rest),
+            b'\'' => {
+                let length = text_length(rest);
+                double_quoted(&rest[..length], &mut out);
+                rest = &rest[length..];
+                continue;
+            }
             b'/' if rest.starts_with(b"/*") => {
                 let end = rest.windows(2).position(|pair| pair == b"*/");
-                rest = &rest[end.ok_or("a comment does not end")? + 2..];
+                rest = &rest[end.ok_or_else(|| wrong("a comment does not end"))? + 2..];
+                continue;
+            }
+            b'-' if rest.starts_with(b"-Infinity") => {
+                rest = &rest[1..];
                 continue;
             }
             byte if byte.is_ascii_alphabetic() || b"_$".contains(&byte) => {
-                rest = word(rest, &mut out)?;
+                rest = word(rest, &mut out).map_err(wrong)?;
                 continue;
             }
             // An exponent is not a word.
@@ -256,17 +304,39 @@ fn strict(text: &[u8]) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
+/// A text in single quotes as one in double quotes.
+fn double_quoted(single: &[u8], out: &mut Vec<u8>) {
+    let inner = single.strip_prefix(b"'").unwrap_or(single);
+    let inner = inner.strip_suffix(b"'").unwrap_or(inner);
+    out.push(b'"');
+    let mut bytes = inner.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => match bytes.next() {
+                Some(b'\'') => out.push(b'\''),
+                Some(b'x') => out.extend_from_slice(b"\\u00"),
+                other => out.extend(std::iter::once(b'\\').chain(other.copied())),
+            },
+            byte => out.push(*byte),
+        }
+    }
+    out.push(b'"');
+}
+
 /// The length of the text in quotes that begins here.
 fn text_length(text: &[u8]) -> usize {
     let mut at = 1;
-    while at < text.len() && text[at] != b'"' {
+    while at < text.len() && text[at] != text[0] {
         at += if text[at] == b'\\' { 2 } else { 1 };
     }
     (at + 1).min(text.len())
 }
 
 /// Takes the word that begins here, with its arguments, and what it means in JSON.
-fn word<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Result<&'t [u8], String> {
+///
+/// What it is not is never said: a text without quotes may be a password.
+fn word<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Result<&'t [u8], &'static str> {
     let length = text.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_$".contains(b)).count();
     let (word, rest) = text.split_at(length);
     let behind = rest.trim_ascii_start();
@@ -274,6 +344,9 @@ fn word<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Result<&'t [u8], String> {
         (b"true" | b"false" | b"null", _) => out.extend_from_slice(word),
         (b"new", _) => return Ok(behind),
         (b"undefined" | b"NaN" | b"Infinity", _) => out.extend_from_slice(b"null"),
+        (b"MinKey" | b"MaxKey", behind) if behind != Some(&b'(') => {
+            out.extend_from_slice(b"null");
+        }
         (_, Some(b':')) => {
             out.push(b'"');
             out.extend_from_slice(word);
@@ -281,26 +354,30 @@ fn word<'t>(text: &'t [u8], out: &mut Vec<u8>) -> Result<&'t [u8], String> {
         }
         (_, Some(b'(')) => {
             let (argument, rest) = argument(&behind[1..])?;
-            let digits = argument.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
-            let digits = digits.unwrap_or(argument);
+            let bare = |quote: &[u8]| argument.strip_prefix(quote)?.strip_suffix(quote);
+            let digits = bare(b"\"").or_else(|| bare(b"'")).unwrap_or(argument);
             let is_number = serde_json::from_slice::<Number>(digits).is_ok();
             match word {
-                b"NumberInt" | b"NumberLong" | b"NumberDecimal" | b"Double" if is_number => {
+                b"NumberInt" | b"NumberLong" | b"NumberDecimal" | b"Double" | b"Long"
+                | b"Int32" | b"Decimal128"
+                    if is_number =>
+                {
                     out.extend_from_slice(digits);
                 }
                 _ if argument.starts_with(b"\"") => out.extend_from_slice(argument),
+                _ if argument.starts_with(b"'") => double_quoted(argument, out),
                 _ if is_number => out.extend_from_slice(digits),
                 _ => out.extend_from_slice(b"null"),
             }
             return Ok(rest);
         }
-        _ => return Err(format!("'{}' is no value", String::from_utf8_lossy(word))),
+        _ => return Err("a word that is no value (quote texts with \")"),
     }
     Ok(rest)
 }
 
 /// The first of the arguments in parentheses, and what stands behind them.
-fn argument(text: &[u8]) -> Result<(&[u8], &[u8]), String> {
+fn argument(text: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let mut first = None;
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -309,11 +386,11 @@ fn argument(text: &[u8]) -> Result<(&[u8], &[u8]), String> {
         }
         match byte {
             b')' => return Ok((first.unwrap_or_default(), &text[at + 1..])),
-            b'"' => at += text_length(&text[at..]),
+            b'"' | b'\'' => at += text_length(&text[at..]),
             _ => at += 1,
         }
     }
-    Err("a ( without a )".to_owned())
+    Err("a ( without a )")
 }
 
 #[cfg(test)]
@@ -381,6 +458,14 @@ mod tests {
         ] {
             assert_eq!(good(text), std::slice::from_ref(&wanted), "{text}");
         }
+        assert_eq!(
+            good(
+                r#"{_id: ObjectId('5a'), 'b.c': 'it\'s "x"', d: '\x1b\n', e: Long('7'), f: Int32(8),
+                g: "o'k", h: -Infinity, i: MinKey(), j: MaxKey, k: [ 'l' ], m: ISODate('2018')}"#
+            ),
+            [json!({"_id": "5a", "b.c": "it's \"x\"", "d": "\u{1b}\n", "e": 7, "f": 8, "g": "o'k",
+                "h": null, "i": null, "j": null, "k": ["l"], "m": "2018"})]
+        );
         assert_eq!(good(r#"{"a":new Date(5),"b":Timestamp(7, 1)}"#), [json!({"a": 5, "b": 7})]);
         assert_eq!(
             good(r#"{"a":"NumberInt(5)","b":NumberInt("x")}"#),
@@ -418,6 +503,25 @@ mod tests {
                 assert_eq!(ids, ["a", "c", "d"], "{text}: {found:?}");
                 assert!(found.len() > 3, "{text}: not told");
             }
+        }
+    }
+
+    #[test]
+    fn a_mistake_has_its_place_once_and_no_word_of_the_text() {
+        for (text, place, said) in [
+            ("\n{\"a\": 1,\n \"b\": s3cret}", "line 3, column 7", "a word that is no value"),
+            ("[{\"a\": s3cret}]", "line 1, column 8", "a word that is no value"),
+            ("{\"a\": 1\n \"s3cret\": 2}", "line 2, column 2", "expected `,` or `}`"),
+            ("{\"a\": NumberInt(5)\n \"s3cret\": 2}", "line 2", "expected `,` or `}`"),
+        ] {
+            let mut documents = Documents::of(text.as_bytes());
+            let document = documents.advance().expect("it can be read").expect("a document");
+            assert_eq!(document.place(), place, "{text}");
+            let why = document.fields.expect_err("broken");
+            assert!(
+                why.contains(said) && !why.contains("s3cret") && !why.contains("line"),
+                "{why}"
+            );
         }
     }
 

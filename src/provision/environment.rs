@@ -10,6 +10,15 @@ use std::path::Path;
 /// Values of placeholders: texts, numbers, flags.
 pub type Values = BTreeMap<String, Value>;
 
+/// The field of an environment that most checks are chosen by.
+pub const DRIVERS: &str = "mechanism_drivers";
+
+/// Whether what is called so is not to be shown.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "pwd", "secret", "token"].iter().any(|word| name.contains(word))
+}
+
 /// Where monitoring is configured to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -32,6 +41,8 @@ pub struct Environment {
     pub enabled: bool,
     /// How far provisioning goes.
     pub level: Level,
+    /// What forwards in it.
+    pub drivers: Vec<String>,
     /// What templates may refer to.
     pub values: Values,
     /// The fields of the document, for the conditions of templates.
@@ -49,11 +60,15 @@ impl Environment {
         let mut documents = Documents::of(file);
         let mut found = Vec::new();
         while let Some(document) = documents.advance().map_err(|why| of_file(why.to_string()))? {
-            let line = document.line;
-            found.push(document.fields.map_err(|why| of_file(format!("line {line}: {why}")))?);
+            let place = document.place();
+            found.push(document.fields.map_err(|why| of_file(format!("{place}: {why}")))?);
         }
         let wanted = |fields: &Map<String, Value>| name.is_none_or(|name| fields["name"] == name);
-        found.retain(|fields| fields.contains_key("name") && wanted(fields));
+        found.retain(|fields| fields.contains_key("name"));
+        if found.is_empty() {
+            return Err(of_file("no environment in it".to_owned()));
+        }
+        found.retain(wanted);
         match found.len() {
             1 => Self::of(found.remove(0)).map_err(of_file),
             0 => Err(of_file("no environment of that name".to_owned())),
@@ -67,8 +82,8 @@ impl Environment {
         };
         let name = name.clone();
         let monitoring = monitoring(&fields)?;
-        let mut values = scalars(&fields);
-        values.extend(scalars(monitoring));
+        let mut values = values_of(&fields);
+        values.extend(values_of(monitoring));
         // Names of the parts, not of what they describe.
         for own in ["name", "type", "_id"] {
             values.remove(own);
@@ -79,9 +94,18 @@ impl Environment {
                 *value = self::port(value).ok_or_else(|| format!("{port} is no port"))?.into();
             }
         }
+        for text in ["rabbitmq_user", "rabbitmq_pass", "ssh_user", "ssh_password"] {
+            if let Some(value @ Value::Number(_)) = values.get_mut(text) {
+                *value = value.to_string().into();
+            }
+        }
         let level = level(monitoring.get("provision"))?;
-        let enabled = !matches!(fields.get("enable_monitoring"), Some(Value::Bool(false)));
-        Ok(Self { name, enabled, level, values, fields })
+        let enabled = match fields.get("enable_monitoring") {
+            None | Some(Value::Null) => true,
+            Some(Value::Bool(enabled)) => *enabled,
+            Some(_) => return Err("enable_monitoring is neither true nor false".to_owned()),
+        };
+        Ok(Self { name, enabled, level, drivers: drivers(&fields)?, values, fields })
     }
 
     /// Whether a field of the environment has one of these values, in any case.
@@ -109,10 +133,21 @@ fn monitoring(fields: &Map<String, Value>) -> Result<&Map<String, Value>, String
     found.ok_or("the environment's configuration has no part named Monitoring".to_owned())
 }
 
-fn scalars(fields: &Map<String, Value>) -> Values {
-    let is_scalar = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
-    let scalars = fields.iter().filter(|(_, value)| is_scalar(value));
-    scalars.map(|(name, value)| (name.clone(), value.clone())).collect()
+/// What no text can be made of is among them, so that it is not said to be missing.
+fn values_of(fields: &Map<String, Value>) -> Values {
+    let values = fields.iter().filter(|(_, value)| !value.is_null());
+    values.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn drivers(fields: &Map<String, Value>) -> Result<Vec<String>, String> {
+    let listed = match fields.get(DRIVERS) {
+        Some(Value::Array(list)) => {
+            list.iter().map(|driver| driver.as_str().map(str::to_owned)).collect()
+        }
+        Some(_) => None,
+        None => return Err(format!("the environment has no {DRIVERS}")),
+    };
+    listed.ok_or_else(|| format!("{DRIVERS} is no list of texts"))
 }
 
 /// A port, written as number or text.
@@ -131,7 +166,8 @@ fn level(written: Option<&Value>) -> Result<Level, String> {
         Some("files") => Ok(Level::Files),
         Some("db") => Ok(Level::Db),
         Some("deploy") => Ok(Level::Deploy),
-        _ => Err(format!("provision is {written}: write None, Files, DB or Deploy")),
+        Some(_) => Err(format!("provision is {written}: write None, Files, DB or Deploy")),
+        None => Err("provision is no text: write None, Files, DB or Deploy".to_owned()),
     }
 }
 
@@ -167,10 +203,40 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_a_password_too_and_a_document_is_none() {
+        let lab = of(json!({"name": "Monitoring", "rabbitmq_pass": 1234, "ssh_user": {"a": 1}}));
+        let values = lab.expect("an environment").values;
+        assert_eq!(values.get("rabbitmq_pass"), Some(&json!("1234")));
+        let filled = crate::provision::templates::filled("{ssh_user}", &[&values], str::to_owned);
+        assert_eq!(filled, Err("ssh_user is no text".to_owned()));
+    }
+
+    #[test]
+    fn drivers_and_the_switch_must_be_what_they_are() {
+        for (field, value, said) in [
+            (DRIVERS, json!("OVS"), "mechanism_drivers is no list of texts"),
+            (DRIVERS, json!(["OVS", 5]), "mechanism_drivers is no list of texts"),
+            (DRIVERS, Value::Null, "mechanism_drivers is no list of texts"),
+            ("enable_monitoring", json!("false"), "enable_monitoring is neither true nor false"),
+            ("enable_monitoring", json!(0), "enable_monitoring is neither true nor false"),
+        ] {
+            let mut whole = json!({"name": "Lab", "mechanism_drivers": ["OVS"],
+                "configuration": [{"name": "Monitoring"}]});
+            whole[field] = value.clone();
+            let why = Environment::of(whole.as_object().cloned().expect("an object"));
+            assert_eq!(why.expect_err("unusable"), said, "{value}");
+        }
+        let none = json!({"name": "Lab", "configuration": [{"name": "Monitoring"}]});
+        let why = Environment::of(none.as_object().cloned().expect("an object"));
+        assert_eq!(why.expect_err("unusable"), "the environment has no mechanism_drivers");
+    }
+
+    #[test]
     fn what_is_unusable_is_told() {
         for (monitoring, said) in [
             (json!({"name": "Other"}), "no part named Monitoring"),
             (json!({"name": "Monitoring", "provision": "Fils"}), "provision is \"Fils\""),
+            (json!({"name": "Monitoring", "provision": {"pass": "x"}}), "provision is no text: w"),
             (json!({"name": "Monitoring", "api_port": "x"}), "api_port is no port"),
             (json!({"name": "Monitoring", "rabbitmq_port": 70000}), "rabbitmq_port is no port"),
         ] {

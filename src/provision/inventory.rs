@@ -206,7 +206,16 @@ impl Inventory {
         }
         match (text(&all, "source_id"), text(&all, "target_id")) {
             (Ok(from), Ok(to)) => {
-                let host = text(&all, "host").ok();
+                let host = match all.get("host") {
+                    None | Some(Value::Null) => None,
+                    Some(_) => match text(&all, "host") {
+                        Ok(host) => Some(host),
+                        Err(why) => {
+                            let object = format!("{place}, link {kind} '{from}' '{to}'");
+                            return self.troubles.push(Trouble { object, why });
+                        }
+                    },
+                };
                 self.links.push(Link { kind, from, to, host });
             }
             (Err(why), other) | (other, Err(why)) => {
@@ -236,14 +245,19 @@ fn each(
     let file = path.file_name().unwrap_or_default().display();
     let mut documents = Documents::of(File::open(path).map_err(of_file)?);
     while let Some(document) = documents.advance().map_err(of_file)? {
-        let place = format!("{file}, line {}", document.line);
+        let place = format!("{file}, {}", document.place());
         match document.fields {
-            Ok(fields) => {
-                let of = fields.get("environment").and_then(Value::as_str);
-                if of.is_none_or(|environment| environment == wanted.environment) {
+            Ok(fields) => match fields.get("environment") {
+                Some(Value::String(of)) if of != wanted.environment => {}
+                None | Some(Value::Null | Value::String(_)) => {
                     take(inventory, &place, fields, wanted);
                 }
-            }
+                Some(_) => {
+                    let id = text(&fields, "id").map(|id| format!(" '{id}'")).unwrap_or_default();
+                    let why = "environment is no text".to_owned();
+                    inventory.troubles.push(Trouble { object: place + &id, why });
+                }
+            },
             Err(why) => inventory.troubles.push(Trouble { object: place, why }),
         }
     }

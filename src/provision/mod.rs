@@ -3,6 +3,7 @@
 //! `environment`, `inventory` and `templates` are read; [`plan`] says which check runs where;
 //! [`emit`] writes it down for a monitoring system; [`tree`] puts the files into their place.
 
+pub mod call;
 pub mod document;
 pub mod emit;
 pub mod environment;
@@ -97,6 +98,9 @@ struct Render {
     /// Where the binaries are on the hosts; Sensu Core finds them by its PATH
     #[arg(long, value_name = "DIR", default_value = "/usr/lib/calipso-checks/bin")]
     bin_dir: PathBuf,
+    /// Remove files of hosts that are gone even where the inventory could not be read whole
+    #[arg(long)]
+    remove: bool,
     /// Show what would change, write nothing
     #[arg(long)]
     diff: bool,
@@ -161,10 +165,16 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
             if asked { End::Complete } else { End::Usage }
         }
     };
-    // Whoever does not listen needs no other exit code.
+    // Whoever does not listen to mistakes needs no other exit code.
     std::io::stderr().write_all(err.as_bytes()).ok();
-    std::io::stdout().write_all(out.as_bytes()).ok();
-    ExitCode::from(end as u8)
+    let told = std::io::stdout().write_all(out.as_bytes());
+    match told {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe && end == End::Complete => {
+            writeln!(std::io::stderr(), "calipso-provision: standard output: {why}").ok();
+            ExitCode::from(End::Nothing as u8)
+        }
+        _ => ExitCode::from(end as u8),
+    }
 }
 
 fn listed(book: &Book) -> String {
@@ -195,34 +205,43 @@ impl Render {
         let templates = Templates::of(&environment, &book, &also, self.templates.as_deref())?;
         let wanted = plan::wanted(&templates, &environment);
         let inventory = Inventory::read(&self.inventory, &self.links, &wanted)?;
-        let plan = plan::plan(&environment, &inventory, &templates);
+        let plan = plan::plan(&environment, &inventory, &templates, &book);
+        tell(err, "note", &plan.notes);
         let mut troubles: Vec<String> = templates.troubles.clone();
         troubles.extend(plan.troubles.iter().map(ToString::to_string));
         if plan.hosts.is_empty() {
-            tell(err, &troubles);
+            tell(err, "left out", &troubles);
             return Err(format!("environment '{}' has no host", environment.name));
         }
         let (tree, refused) = self.tree(&plan, &templates, &environment, &book)?;
         troubles.extend(refused.iter().map(ToString::to_string));
-        tell(err, &troubles);
+        tell(err, "left out", &troubles);
         let partly = if troubles.is_empty() { End::Complete } else { End::Partly };
-        let place = Place::new(&self.out, self.emit.word());
-        let changes = place.changes(&tree)?;
+        let place = Place::new(&self.out, self.emit.word(), &environment.name);
+        // What was left out may be what these files are for.
+        let todo = place.changes(&tree, !troubles.is_empty() && !self.remove)?;
+        if !todo.kept.is_empty() {
+            *err += &format!(
+                "kept {} that the inventory no longer asks for, since it could not be read whole; \
+                 repair it, or use --remove\n",
+                count(todo.kept.len(), "file")
+            );
+        }
+        let changes = &todo.changes;
         if self.diff {
-            *out += &tree::shown(&changes, &tree);
+            *out += &tree::shown(changes, &tree);
         }
         if self.check || self.diff {
             let differs = self.check && !changes.is_empty();
             return Ok(if differs { End::Partly } else { End::Complete });
         }
-        place.apply(&tree, &changes)?;
+        place.apply(&tree, &todo)?;
         let checks: usize = plan.hosts.values().map(|host| host.checks.len()).sum();
         *out += &format!(
-            "{} on {}: {} of {} changed{}\n",
+            "{} on {}: {}{}\n",
             count(checks, "check"),
             count(plan.hosts.len(), "host"),
-            changes.len(),
-            count(tree.len(), "file"),
+            tree::told(changes),
             if troubles.is_empty() {
                 String::new()
             } else {
@@ -286,7 +305,7 @@ impl Render {
         let name = &environment.name;
         Ok(match self.emit {
             Emit::SensuCore => (emit::sensu_core::files(plan, templates, environment)?, Vec::new()),
-            Emit::SensuGo => (emit::sensu_go::files(plan, &programs, name), Vec::new()),
+            Emit::SensuGo => emit::sensu_go::files(plan, &programs, name),
             Emit::Icinga2 => (emit::icinga2::files(plan, &programs, name), Vec::new()),
             Emit::Nagios => emit::nagios::files(plan, &programs),
             Emit::Checkmk => (emit::checkmk::files(plan, &programs), Vec::new()),
@@ -314,8 +333,8 @@ fn line(foreign: &str) -> String {
     foreign.chars().map(escaped).collect()
 }
 
-fn tell(err: &mut String, troubles: &[String]) {
-    for trouble in troubles {
-        *err += &format!("left out: {}\n", line(trouble));
+fn tell(err: &mut String, word: &str, all: &[impl ToString]) {
+    for one in all {
+        *err += &format!("{word}: {}\n", line(&one.to_string()));
     }
 }

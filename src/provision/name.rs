@@ -3,8 +3,10 @@
 
 use std::fmt::Write as _;
 
-/// The longest name: that of a file.
+/// The longest name.
 const LONGEST: usize = 255;
+/// The longest name of a file or directory of ours, to which a renderer puts an ending: `.yaml`.
+const LONGEST_FILE: usize = LONGEST - 5;
 
 /// A text as (part of) a name: every character outside `[A-Za-z0-9_.-]` is written `---..NN..---`,
 /// NN its decimal code point, which Calipso's event handler turns back.
@@ -26,10 +28,14 @@ pub fn encoded(text: &str) -> String {
 /// # Errors
 /// It is empty or too long.
 pub fn fitting(encoded: String) -> Result<String, String> {
+    within(encoded, LONGEST)
+}
+
+fn within(encoded: String, longest: usize) -> Result<String, String> {
     match encoded.len() {
         0 => Err("an empty name".to_owned()),
-        1..=LONGEST => Ok(encoded),
-        n => Err(format!("its name would have {n} bytes, more than {LONGEST}")),
+        n if n > longest => Err(format!("its name would have {n} bytes, more than {longest}")),
+        _ => Ok(encoded),
     }
 }
 
@@ -42,7 +48,7 @@ pub fn of_file(text: &str) -> Result<String, String> {
     if text == "." || text == ".." {
         return Ok("---..46..---".repeat(text.len()));
     }
-    fitting(encoded(text))
+    within(encoded(text), LONGEST_FILE)
 }
 
 #[cfg(test)]
@@ -68,7 +74,7 @@ mod tests {
         }
         assert_eq!(of_file("../x").as_deref(), Ok("..---..47..---x"));
         assert!(of_file("").is_err());
-        assert!(of_file(&"x".repeat(255)).is_ok());
-        assert!(of_file(&"x".repeat(256)).is_err());
+        assert!(of_file(&"x".repeat(250)).is_ok());
+        assert!(of_file(&"x".repeat(251)).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! The plan: which checks run on which host. Everything that is rendered is rendered from it.
 
+use crate::manifest::book::Book;
+use crate::provision::call;
 use crate::provision::environment::{Environment, Values};
 use crate::provision::inventory::{Inventory, Link, Object, Trouble, Wanted};
 use crate::provision::name;
@@ -22,6 +24,8 @@ pub struct Plan {
     pub hosts: BTreeMap<String, HostPlan>,
     /// What was left out.
     pub troubles: Vec<Trouble>,
+    /// What was taken otherwise than it is written.
+    pub notes: Vec<Trouble>,
 }
 
 /// The checks of one host.
@@ -50,6 +54,15 @@ pub struct Check {
     pub object: String,
     /// What Sensu Core is told: command, interval, handlers and so on.
     pub settings: Map<String, Value>,
+    /// There is a password in them.
+    pub secret: bool,
+}
+
+impl HostPlan {
+    /// Whether there is a password in one of its checks.
+    pub fn has_secret(&self) -> bool {
+        self.checks.values().any(|check| check.secret)
+    }
 }
 
 /// What of the inventory these templates need.
@@ -84,16 +97,22 @@ pub fn wanted<'w>(templates: &Templates, environment: &'w Environment) -> Wanted
 }
 
 /// Makes the plan.
-pub fn plan(environment: &Environment, inventory: &Inventory, templates: &Templates) -> Plan {
-    let mut plan = Plan { hosts: BTreeMap::new(), troubles: inventory.troubles.clone() };
+pub fn plan(
+    environment: &Environment,
+    inventory: &Inventory,
+    templates: &Templates,
+    book: &Book,
+) -> Plan {
+    let troubles = inventory.troubles.clone();
+    let mut plan = Plan { hosts: BTreeMap::new(), troubles, notes: Vec::new() };
     for host in inventory.of_kind("host") {
-        match host_plan(environment, host, &mut plan.troubles) {
+        match host_plan(environment, host, &mut plan.notes) {
             Ok(made) => drop(plan.hosts.insert(host.id.clone(), made)),
             Err(why) => plan.troubles.push(Trouble { object: host.to_string(), why }),
         }
     }
-    let relations = Relations::of(inventory);
-    let mut maker = Maker { environment, inventory, relations, plan };
+    let relations = Relations::of(inventory, &mut plan);
+    let mut maker = Maker { environment, inventory, relations, plan, book };
     for template in &templates.checks {
         match &template.target {
             Target::Object(kind) => maker.objects(template, kind),
@@ -113,7 +132,7 @@ pub fn plan(environment: &Environment, inventory: &Inventory, templates: &Templa
 fn host_plan(
     environment: &Environment,
     host: &Object,
-    troubles: &mut Vec<Trouble>,
+    notes: &mut Vec<Trouble>,
 ) -> Result<HostPlan, String> {
     let directory = name::of_file(&host.id)?;
     let client = name::fitting(name::encoded(&format!("{}-{}", environment.name, host.id)))?;
@@ -122,15 +141,16 @@ fn host_plan(
         Ok(None) => name::encoded(&host.id),
         Ok(Some(text)) => {
             let why = format!("ip_address '{text}' is no address: its id is taken");
-            troubles.push(Trouble { object: host.to_string(), why });
+            notes.push(Trouble { object: host.to_string(), why });
             name::encoded(&host.id)
         }
         Err(why) => {
-            troubles.push(Trouble { object: host.to_string(), why: why + ": its id is taken" });
+            notes.push(Trouble { object: host.to_string(), why: why + ": its id is taken" });
             name::encoded(&host.id)
         }
     };
-    let values = [("client_name", &client), ("client_ip", &address)];
+    let values =
+        [("client_name", &client), ("client_ip", &address), ("env_name", &environment.name)];
     let values = values.map(|(name, value)| (name.to_owned(), Value::from(value.as_str()))).into();
     Ok(HostPlan { directory, client, address, values, checks: BTreeMap::new() })
 }
@@ -148,7 +168,7 @@ struct Relations<'i> {
 }
 
 impl<'i> Relations<'i> {
-    fn of(inventory: &'i Inventory) -> Self {
+    fn of(inventory: &'i Inventory, plan: &mut Plan) -> Self {
         let mut relations = Self {
             vnics: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -172,29 +192,36 @@ impl<'i> Relations<'i> {
                 relations.instances.insert(&vnic.id, instance);
             }
         }
-        relations.choose_services(inventory);
+        relations.choose_services(inventory, &plan.hosts);
         for vedge in inventory.of_kind("vedge") {
-            if let (Some(host), Some(forwarder)) =
-                (vedge.text("host").ok().flatten(), forwarder(vedge))
-            {
-                let known = relations.forwarders.entry(host).or_insert(forwarder);
-                // VPP beside another: the host's NICs are VPP's, as Calipso has it.
-                if forwarder == Forwarder::Vpp {
-                    *known = forwarder;
+            match (vedge.needed("host"), agent(vedge)) {
+                (Ok(host), Ok(agent)) => {
+                    let forwarder = agent.forwarder();
+                    let known = relations.forwarders.entry(host).or_insert(forwarder);
+                    // VPP beside another: the host's NICs are VPP's, as Calipso has it.
+                    if forwarder == Forwarder::Vpp {
+                        *known = forwarder;
+                    }
+                }
+                (Err(why), _) | (_, Err(why)) => {
+                    plan.troubles.push(Trouble { object: vedge.to_string(), why });
                 }
             }
         }
         relations
     }
 
-    /// Of several services of a network the one that gives addresses, and of several such the first:
-    /// one that a guest never talked to does not know it.
-    fn choose_services(&mut self, inventory: &'i Inventory) {
-        let is_dhcp = |service: &Object| service.text("service_type") == Ok(Some("dhcp"));
+    /// Of several services of a network one whose host there is, of several such the one that gives
+    /// addresses, and of several such the first: one that a guest never talked to does not know it.
+    fn choose_services(&mut self, inventory: &'i Inventory, hosts: &BTreeMap<String, HostPlan>) {
+        let rank = |service: &Object| {
+            let has_host = service.needed("host").is_ok_and(|host| hosts.contains_key(host));
+            (has_host, service.text("service_type") == Ok(Some("dhcp")))
+        };
         for service in inventory.of_kind("vservice") {
             for network in service.texts("network").unwrap_or_default() {
                 let chosen = self.services.entry(network).or_insert(service);
-                if is_dhcp(service) && !is_dhcp(chosen) {
+                if rank(service) > rank(chosen) {
                     *chosen = service;
                 }
             }
@@ -202,13 +229,36 @@ impl<'i> Relations<'i> {
     }
 }
 
-/// What a vEdge forwards with; none where that is neither Open vSwitch nor VPP.
-fn forwarder(vedge: &Object) -> Option<Forwarder> {
-    let agent = vedge.text("agent_type").ok().flatten()?.to_ascii_lowercase();
+/// What a vEdge is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agent {
+    Vpp,
+    OpenVswitch,
+    LinuxBridge,
+}
+
+impl Agent {
+    fn forwarder(self) -> Forwarder {
+        match self {
+            Self::Vpp => Forwarder::Vpp,
+            Self::OpenVswitch | Self::LinuxBridge => Forwarder::Kernel,
+        }
+    }
+}
+
+/// What a vEdge is, by the name that Neutron or Calipso gives to its agent.
+fn agent(vedge: &Object) -> Result<Agent, String> {
+    let written = vedge.needed("agent_type")?;
+    let mut agent = written.to_ascii_lowercase();
+    agent.retain(|c| c.is_ascii_alphanumeric());
+    let is_one_of = |words: &[&str]| words.iter().any(|word| agent.contains(word));
     match () {
-        () if agent.contains("vpp") => Some(Forwarder::Vpp),
-        () if agent.contains("open vswitch") => Some(Forwarder::Kernel),
-        () => None,
+        () if is_one_of(&["vpp"]) => Ok(Agent::Vpp),
+        () if is_one_of(&["openvswitch", "ovs"]) => Ok(Agent::OpenVswitch),
+        () if is_one_of(&["linuxbridge", "lxb", "flannel"]) => Ok(Agent::LinuxBridge),
+        () => Err(format!(
+            "agent_type '{written}' is unknown: neither VPP nor Open vSwitch nor Linux bridge"
+        )),
     }
 }
 
@@ -223,6 +273,7 @@ struct Maker<'i> {
     inventory: &'i Inventory,
     relations: Relations<'i>,
     plan: Plan,
+    book: &'i Book,
 }
 
 impl<'i> Maker<'i> {
@@ -254,22 +305,30 @@ impl<'i> Maker<'i> {
     /// Whether a template is meant for this object: in an environment with VPP and others, its host
     /// decides.
     fn suits(&self, template: &CheckTemplate, object: &Object) -> Result<bool, String> {
+        let Some(meant) = template.forwarder else { return Ok(true) };
         if object.kind == "vedge" {
-            let own = object.needed("agent_type").map(|_| forwarder(object))?;
-            return Ok(template.forwarder.is_none() || template.forwarder == own);
+            // Of a Linux bridge there is no process to look at.
+            let own = agent(object)?;
+            return Ok(own != Agent::LinuxBridge && own.forwarder() == meant);
         }
-        Ok(template
-            .forwarder
-            .is_none_or(|f| f == self.forwarder(object.text("host").ok().flatten())))
+        Ok(meant == self.forwarder(object.needed("host")?)?)
     }
 
-    fn forwarder(&self, host: Option<&str>) -> Forwarder {
+    /// What forwards on a host.
+    fn forwarder(&self, host: &str) -> Result<Forwarder, String> {
+        self.known(host)?;
         let has_vpp = self.environment.has("mechanism_drivers", &["VPP".to_owned()]);
-        let known = host.and_then(|host| self.relations.forwarders.get(host));
-        match known {
+        Ok(match self.relations.forwarders.get(host) {
             _ if !has_vpp => Forwarder::Kernel,
             Some(known) => *known,
             None => Forwarder::Vpp,
+        })
+    }
+
+    fn known(&self, host: &str) -> Result<(), String> {
+        match self.plan.hosts.contains_key(host) {
+            true => Ok(()),
+            false => Err(format!("its host leads nowhere: '{host}'")),
         }
     }
 
@@ -283,7 +342,10 @@ impl<'i> Maker<'i> {
             "vnic" if names(template, &["local_service_id"]) => {
                 self.vnic_at_service(object).into_iter().collect()
             }
+            // Only an instance knows its ports' ids.
+            "vnic" if names(template, &["port_id"]) && !is_of_instance(object) => Vec::new(),
             "vnic" => vec![self.vnic(object)],
+            "vconnector" if names(template, &["bd_id"]) => vec![bridge_domain(object)],
             "host" => vec![Ok(Draft { host: object.id.clone(), values: Values::new() })],
             _ => vec![host_of(object).map(|host| Draft { host, values: Values::new() })],
         }
@@ -358,6 +420,7 @@ impl<'i> Maker<'i> {
             service.ok_or_else(|| format!("no vservice is on its network '{network}'"))?;
         let of_service = |why: String| format!("{service}: {why}");
         let host = service.needed("host").map_err(of_service)?;
+        self.known(host).map_err(of_service)?;
         let id = service.needed("local_service_id").map_err(of_service)?;
         // Both go into one word of the command, where `,` and `;` part them.
         if id.contains([',', ';']) {
@@ -393,7 +456,8 @@ impl<'i> Maker<'i> {
             Some(host) => host.clone(),
             None => host_of(from).or_else(|_| host_of(to))?,
         };
-        if template.forwarder.is_some_and(|f| f != self.forwarder(Some(&host))) {
+        let forwarder = self.forwarder(&host)?;
+        if template.forwarder.is_some_and(|meant| meant != forwarder) {
             return Ok(None);
         }
         let mut values = Values::new();
@@ -440,9 +504,10 @@ impl<'i> Maker<'i> {
         };
         let environment = &self.environment.values;
         let own: Values = [("id".to_owned(), id.into())].into();
-        let values = [&draft.values, fields, &own, &host.values, environment];
+        // What is said of every object is no field of one.
+        let values = [&draft.values, &host.values, fields, &own, environment];
         for (name, settings) in &template.checks {
-            match made(template, name, settings, &values) {
+            match made(template, name, settings, &values, self.book) {
                 Ok((name, settings)) => {
                     let object_name = name::encoded(&format!("{kind}_{}", id.replace(' ', "_")));
                     let check = Check {
@@ -450,6 +515,7 @@ impl<'i> Maker<'i> {
                         id: id.to_owned(),
                         object: object_name,
                         settings,
+                        secret: template.secret,
                     };
                     if let Some(first) = host.checks.get(&name) {
                         let why = format!(
@@ -475,6 +541,7 @@ fn made(
     name: &str,
     settings: &Value,
     values: &[&Values],
+    book: &Book,
 ) -> Result<(String, Map<String, Value>), String> {
     let name = name::fitting(templates::filled(name, values, name::encoded)?)?;
     for field in template.fields.iter().filter(|field| *field != "services_and_vnics") {
@@ -483,12 +550,14 @@ fn made(
             return Err(format!("{field} has {} bytes, more than {LONGEST_VALUE}", value.len()));
         }
     }
-    match templates::rendered(settings, values)? {
-        Value::Object(settings) if settings.get("command").is_some_and(Value::is_string) => {
-            Ok((name, settings))
-        }
-        _ => Err("its template has no command".to_owned()),
-    }
+    let Value::Object(mut made) = templates::rendered(settings, values)? else {
+        return Err("its template has no command".to_owned());
+    };
+    templates::seconds(&mut made)?;
+    let command = settings.get("command").and_then(Value::as_str);
+    let command = command.ok_or("its template has no command")?;
+    call::are_understood(book, command, &|field| templates::text_of(field, values))?;
+    Ok((name, made))
 }
 
 /// Whether a template refers to one of these fields.
@@ -523,8 +592,27 @@ fn as_end(object: &Object) -> Result<Option<String>, String> {
     object.needed(field).map(|text| Some(text.to_owned()))
 }
 
+/// Whether a vNIC is an instance's; one that does not say so is taken for one.
+fn is_of_instance(vnic: &Object) -> bool {
+    matches!(vnic.text("vnic_type"), Ok(None | Some("instance_vnic")) | Err(_))
+}
+
 fn host_of(object: &Object) -> Result<String, String> {
     object.needed("host").map(str::to_owned)
+}
+
+/// A bridge domain of VPP by its number: `bd_id` as Calipso's scan writes it, or as much of a name
+/// as is one (`5`, `bridge-domain-5`).
+fn bridge_domain(vconnector: &Object) -> Result<Draft, String> {
+    let number = |field: &str| {
+        let name = vconnector.text(field).ok()??;
+        let number = name.strip_prefix("bridge-domain-").unwrap_or(name);
+        number.bytes().all(|b| b.is_ascii_digit()).then(|| number.into())
+    };
+    let own = vconnector.fields.get("bd_id").filter(|id| !id.is_null()).cloned();
+    let id = own.or_else(|| number("object_name")).or_else(|| number("name"));
+    let id: Value = id.ok_or("no number of a bridge domain in bd_id, object_name or name")?;
+    Ok(Draft { host: host_of(vconnector)?, values: [("bd_id".to_owned(), id)].into() })
 }
 
 /// The tunnels of an OTEP.
@@ -539,17 +627,27 @@ fn tunnels(otep: &Object) -> Vec<Result<Draft, String>> {
         Some(Value::Array(ports)) => ports.iter().map(|port| ("", port)).collect(),
         Some(_) => return vec![Err("ports is no document".to_owned())],
     };
-    // A tunnel whose far end each packet names has none that could be asked.
-    let is_tunnel = |port: &Value| {
-        matches!(port["type"].as_str(), Some("vxlan" | "gre"))
-            && port["options"]["remote_ip"] != "flow"
-    };
-    let tunnels = ports.into_iter().filter(|(_, port)| is_tunnel(port));
-    tunnels.map(|(name, port)| tunnel(&host, name, port)).collect()
+    if ports.is_empty() {
+        return vec![Err("no ports".to_owned())];
+    }
+    ports.into_iter().filter_map(|(name, port)| tunnel(&host, name, port).transpose()).collect()
 }
 
-fn tunnel(host: &str, name: &str, port: &Value) -> Result<Draft, String> {
+/// A port as a tunnel; none where it is none, or where each packet names its far end, so that there
+/// is nobody who could be asked.
+fn tunnel(host: &str, name: &str, port: &Value) -> Result<Option<Draft>, String> {
     let name = port["name"].as_str().unwrap_or(name);
+    match (port, &port["type"]) {
+        (Value::Object(_), Value::String(kind)) => {
+            let is_tunnel = ["vxlan", "gre"].iter().any(|known| kind.eq_ignore_ascii_case(known));
+            if !is_tunnel || port["options"]["remote_ip"] == "flow" {
+                return Ok(None);
+            }
+        }
+        (Value::Object(_), Value::Null) => return Err(format!("port '{name}': no type")),
+        (Value::Object(_), _) => return Err(format!("port '{name}': type is no text")),
+        _ => return Err(format!("port '{name}' is no document")),
+    }
     let address = |end: &str| {
         let text = port["options"][end].as_str();
         let text = text.ok_or_else(|| format!("port '{name}': no {end}"))?;
@@ -562,7 +660,7 @@ fn tunnel(host: &str, name: &str, port: &Value) -> Result<Draft, String> {
         ("otep_dest_ip", address("remote_ip")?.to_string()),
     ];
     let values = values.map(|(name, value)| (name.to_owned(), Value::from(value))).into();
-    Ok(Draft { host: host.to_owned(), values })
+    Ok(Some(Draft { host: host.to_owned(), values }))
 }
 
 fn is_mac(text: &str) -> bool {

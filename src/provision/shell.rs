@@ -2,6 +2,7 @@
 //! a command by `sh -c`; other systems want its words.
 
 use crate::manifest::schema::{Piece, pieces};
+use crate::provision::environment::is_secret;
 
 /// The longest line: what the kernel takes as one argument of `sh -c` (MAX_ARG_STRLEN), its end
 /// included.
@@ -67,7 +68,9 @@ pub fn line(
                 let value = value(name)?;
                 passable(&value).map_err(|why| format!("{name} {why}"))?;
                 if place.fresh && value.starts_with('-') {
-                    return Err(format!("{name} would be an option: '{value}'"));
+                    let shown =
+                        if is_secret(name) { String::new() } else { format!(": '{value}'") };
+                    return Err(format!("{name} would be an option{shown}"));
                 }
                 place.fresh = false;
                 line.push_str(&quoted(&value, place.mode));
@@ -253,6 +256,8 @@ mod tests {
             assert!(with("check {x}", value).is_err(), "{value:?}");
         }
         assert!(with("check '{x}'", "-rf").is_err());
+        let secret = with("check {rabbitmq_pass}", "-hidden").expect_err("an option");
+        assert_eq!(secret, "rabbitmq_pass would be an option");
         assert!(with("check a{x}", "-rf").is_ok());
         assert!(with("check {x}", &"x".repeat(200_000)).is_err());
         for template in ["check '{x}", "check \"{x}", "check \\{x}", "check \\"] {

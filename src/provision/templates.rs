@@ -2,9 +2,9 @@
 //! The built-in ones of checks are made from `checks-manifest/`, so that both go one way.
 
 use crate::manifest::book::Book;
-use crate::manifest::schema::{Entry, Piece, pieces};
+use crate::manifest::schema::{Calipso, Entry, Piece, Schedule, fits_name, pieces};
 use crate::provision::document::Documents;
-use crate::provision::environment::{Environment, Values};
+use crate::provision::environment::{DRIVERS, Environment, Values, is_secret};
 use crate::provision::shell;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,8 @@ pub struct CheckTemplate {
     pub checks: Map<String, Value>,
     /// All fields in braces.
     pub fields: BTreeSet<String>,
+    /// There is a password in it.
+    pub secret: bool,
 }
 
 /// What a template is about.
@@ -89,8 +91,10 @@ impl Templates {
     ) -> Result<Self, String> {
         let mut troubles = Vec::new();
         let mut all: Vec<Template> = built_in(&mut troubles);
-        let wanted = |entry: &&Entry| also.contains(entry.name.as_str()) || is_enabled(entry);
-        all.extend(book.entries().filter(wanted).map(of_entry));
+        for entry in book.entries() {
+            let asked_for = also.contains(entry.name.as_str());
+            all.extend(of_entry(entry, |part| asked_for || is_enabled(entry, part)));
+        }
         if let Some(path) = site {
             let own = read(path, &mut troubles)?;
             let types: BTreeSet<_> =
@@ -98,15 +102,20 @@ impl Templates {
             all.retain(|template| !types.contains(&(template.is_server, template.kind.clone())));
             all.extend(own);
         }
-        let mut templates = Self::merged(all, environment);
+        all.retain(|template| template.is_met_by(environment));
+        if !all.iter().any(|template| template.condition.contains_key(DRIVERS)) {
+            let drivers = environment.drivers.join(", ");
+            troubles.push(format!(
+                "environment '{}': its {DRIVERS} meet no template: [{drivers}]",
+                environment.name
+            ));
+        }
+        let mut templates = Self::merged(all);
         templates.troubles.splice(0..0, troubles);
         Ok(templates)
     }
 
-    fn merged(mut all: Vec<Template>, environment: &Environment) -> Self {
-        all.retain(|template| {
-            template.condition.iter().all(|(field, wanted)| environment.has(field, wanted))
-        });
+    fn merged(mut all: Vec<Template>) -> Self {
         all.sort_by_key(|template| template.order);
         let mut by_type: BTreeMap<(bool, String), Vec<Template>> = BTreeMap::new();
         for template in all {
@@ -133,6 +142,7 @@ impl Templates {
             fields_of(&config["checks"], &mut fields);
             templates.checks.push(CheckTemplate {
                 name: name.to_owned(),
+                secret: has_secret(&config),
                 fields,
                 target: target.unwrap_or_else(|| target_of(name)),
                 forwarder,
@@ -143,8 +153,15 @@ impl Templates {
     }
 }
 
-fn is_enabled(entry: &Entry) -> bool {
-    entry.calipso.enabled.unwrap_or(entry.calipso.template.is_some())
+/// What is said of the entry holds for its other objects too, unless they say otherwise.
+fn is_enabled(entry: &Entry, part: &Calipso) -> bool {
+    part.enabled.or(entry.calipso.enabled).unwrap_or(part.template.is_some())
+}
+
+impl Template {
+    fn is_met_by(&self, environment: &Environment) -> bool {
+        self.condition.iter().all(|(field, wanted)| environment.has(field, wanted))
+    }
 }
 
 fn built_in(troubles: &mut Vec<String>) -> Vec<Template> {
@@ -165,10 +182,10 @@ fn collect(
     let mut documents = Documents::of(input);
     let mut templates = Vec::new();
     while let Some(document) = documents.advance().map_err(|why| format!("{name}: {why}"))? {
-        let line = document.line;
+        let place = document.place();
         match document.fields.and_then(of_document) {
             Ok(template) => templates.extend(template),
-            Err(why) => troubles.push(format!("{name}, line {line}: {why}")),
+            Err(why) => troubles.push(format!("{name}, {place}: {why}")),
         }
     }
     Ok(templates)
@@ -208,6 +225,9 @@ fn of_document(mut fields: Map<String, Value>) -> Result<Option<Template>, Strin
     let config = fields.remove("config").filter(Value::is_object);
     let config = config.ok_or_else(|| format!("template {kind}: config is no document"))?;
     sound(&config).map_err(|why| format!("template {kind}: {why}"))?;
+    if !is_server && kind.starts_with(CHECK) {
+        sound_checks(&config["checks"]).map_err(|why| format!("template {kind}: {why}"))?;
+    }
     Ok(Some(Template { is_server, order, kind, condition, config, target: None }))
 }
 
@@ -238,15 +258,35 @@ fn sound(config: &Value) -> Result<(), String> {
     }
 }
 
-/// The template of a manifest entry.
-fn of_entry(entry: &Entry) -> Template {
-    let calipso = &entry.calipso;
+/// Whether checks have names and times as the manifest's must have.
+fn sound_checks(checks: &Value) -> Result<(), String> {
+    for (name, settings) in checks.as_object().into_iter().flatten() {
+        fits_name(name)?;
+        let mut known = settings.as_object().cloned().unwrap_or_default();
+        // What is to be filled in is looked at when it is.
+        known.retain(|_, value| value.as_str().is_none_or(|text| !text.contains('{')));
+        seconds(&mut known)?;
+    }
+    Ok(())
+}
+
+/// The templates of a manifest entry: one for each kind of object that it watches, if it is wanted.
+fn of_entry(entry: &Entry, is_wanted: impl Fn(&Calipso) -> bool) -> Vec<Template> {
+    let parts = std::iter::once(&entry.calipso).chain(&entry.calipso_also);
+    let template = |(n, part): (usize, &Calipso)| {
+        // Templates of one name are laid over each other.
+        let own = if n == 0 { entry.name.clone() } else { format!("{}.{}", entry.name, n + 1) };
+        of_part(&entry.schedule, part, part.template.as_ref().unwrap_or(&own))
+    };
+    parts.enumerate().filter(|(_, part)| is_wanted(part)).map(template).collect()
+}
+
+fn of_part(schedule: &Schedule, calipso: &Calipso, name: &str) -> Template {
     let conditions = [
         ("mechanism_drivers", &calipso.mechanism_drivers),
         ("environment_type", &calipso.environment_types),
     ];
     let condition = conditions.into_iter().filter(|(_, wanted)| !wanted.is_empty());
-    let schedule = &entry.schedule;
     let settings = json!({
         "command": calipso.command,
         "interval": schedule.interval,
@@ -257,7 +297,6 @@ fn of_entry(entry: &Entry) -> Template {
         "handlers": schedule.handlers,
         "subscribers": schedule.subscribers,
     });
-    let name = calipso.template.as_deref().unwrap_or(&entry.name);
     let object = calipso.object.clone();
     let target = match object.as_str() {
         "link" => Target::AnyLink,
@@ -365,13 +404,55 @@ pub fn filled(
     Ok(out)
 }
 
+/// Whether a template, or what became of it, has a password in it, by the names of its fields.
+pub fn has_secret(config: &Value) -> bool {
+    let mut fields = BTreeSet::new();
+    fields_of(config, &mut fields);
+    fields.iter().any(|field| is_secret(field)) || has_secret_key(config)
+}
+
+fn has_secret_key(config: &Value) -> bool {
+    match config {
+        Value::Object(map) => {
+            map.iter().any(|(key, value)| is_secret(key) || has_secret_key(value))
+        }
+        Value::Array(list) => list.iter().any(has_secret_key),
+        _ => false,
+    }
+}
+
+/// Times of a check as whole numbers of seconds; digits in quotes are one too.
+///
+/// # Errors
+/// One is no whole number above 0.
+pub fn seconds(settings: &mut Map<String, Value>) -> Result<(), String> {
+    for name in ["interval", "timeout", "ttl"] {
+        let Some(value) = settings.get_mut(name) else { continue };
+        let seconds = match &value {
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Number(number) => {
+                let whole = number.as_f64().filter(|n| n.fract() == 0.0 && *n < 4_294_967_296.0);
+                whole.map(|n| n as u64)
+            }
+            _ => None,
+        };
+        let seconds = seconds.filter(|seconds: &u64| *seconds > 0);
+        *value = seconds.ok_or_else(|| format!("{name} is no whole number above 0"))?.into();
+    }
+    Ok(())
+}
+
 /// The value of a field, of the first that has it.
 fn value_of<'v>(name: &str, values: &[&'v Values]) -> Result<&'v Value, String> {
     let found = values.iter().find_map(|values| values.get(name)).filter(|value| !value.is_null());
     found.ok_or_else(|| format!("no {name}"))
 }
 
-fn text_of(name: &str, values: &[&Values]) -> Result<String, String> {
+/// The value of a field as a text.
+///
+/// # Errors
+/// It has none, or one that is no text.
+pub fn text_of(name: &str, values: &[&Values]) -> Result<String, String> {
     match value_of(name, values)? {
         Value::String(text) => Ok(text.clone()),
         value @ (Value::Number(_) | Value::Bool(_)) => Ok(value.to_string()),
@@ -447,7 +528,15 @@ mod tests {
     }
 
     #[test]
+    fn times_in_quotes_are_numbers() {
+        let mut settings = json!({"interval": "60", "timeout": 12, "ttl": 180.0});
+        seconds(settings.as_object_mut().expect("an object")).expect("all are whole numbers");
+        assert_eq!(settings, json!({"interval": 60, "timeout": 12, "ttl": 180}));
+    }
+
+    #[test]
     fn documents_that_are_no_templates_are_told() {
+        let check = |checks: Value| json!({"type": "client_check_x.json", "side": "client", "config": {"checks": checks}});
         for (fields, said) in [
             (json!({"side": "client"}), "without a type"),
             (json!({"type": "x.json", "side": "middle"}), "neither client nor server"),
@@ -457,6 +546,11 @@ mod tests {
             (json!({"type": "x", "side": "client", "condition": {"a": 5}}), "no list of texts"),
             (json!({"type": "x", "side": "client"}), "config is no document"),
             (json!({"type": "x", "side": "client", "config": {"a": "{b"}}), "without a }"),
+            (check(json!({"a {objid}": {}})), "' ' cannot be part of a check's name"),
+            (check(json!({"a": {"interval": "soon"}})), "interval is no whole number above 0"),
+            (check(json!({"a": {"timeout": 0}})), "timeout is no whole number above 0"),
+            (check(json!({"a": {"ttl": 1.5}})), "ttl is no whole number above 0"),
+            (check(json!({"a": {"interval": -5}})), "interval is no whole number above 0"),
         ] {
             let why = of_document(fields.as_object().cloned().expect("an object"));
             assert!(why.as_ref().expect_err("none").contains(said), "{fields}: {why:?}");

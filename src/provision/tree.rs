@@ -1,12 +1,14 @@
 //! Files into their directory: each is there whole or as it was, and nothing is touched that is
 //! right already.
 
+use crate::plugin::text::count;
 use crate::provision::emit::{Content, Tree};
+use crate::provision::name;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Files hold passwords: their owner writes, their group (the agent's) reads.
@@ -36,12 +38,26 @@ impl Change<'_> {
     }
 }
 
+/// How all lists of what a run wrote begin: `.calipso-provision.KIND.ENVIRONMENT`.
+const LIST: &str = ".calipso-provision.";
+
 /// A directory, and the list of what is ours in it.
 #[derive(Debug)]
 pub struct Place<'p> {
     dir: &'p Path,
-    /// The file that lists what the last run wrote, one per kind of output.
+    /// The file that lists what the last run wrote, one per kind of output and environment.
     list: String,
+    /// What it was called when environments had one list together: that of the last of them.
+    old_list: String,
+}
+
+/// What must be done.
+#[derive(Debug)]
+pub struct Changes<'t> {
+    /// File by file.
+    pub changes: Vec<Change<'t>>,
+    /// Files that nothing asks for any more, and that stay.
+    pub kept: BTreeSet<String>,
 }
 
 /// What went wrong with which file.
@@ -50,17 +66,20 @@ fn of(path: &Path) -> impl Fn(io::Error) -> String {
 }
 
 impl<'p> Place<'p> {
-    /// The directory `dir` for files of this kind of output.
-    pub fn new(dir: &'p Path, kind: &str) -> Self {
-        Self { dir, list: format!(".calipso-provision.{kind}") }
+    /// The directory `dir` for files of this kind of output, of this environment.
+    pub fn new(dir: &'p Path, kind: &str, environment: &str) -> Self {
+        let old_list = format!("{LIST}{kind}");
+        Self { dir, list: format!("{old_list}.{}", name::encoded(environment)), old_list }
     }
 
-    /// What must be done for `tree` to be there and nothing else of ours.
+    /// What must be done for `tree` to be there and, unless what is there is to be kept, nothing else
+    /// of ours.
     ///
     /// # Errors
-    /// Something there cannot be read, or is no file.
-    pub fn changes<'t>(&self, tree: &'t Tree) -> Result<Vec<Change<'t>>, String> {
+    /// Something there cannot be read, is no file, or is another environment's and otherwise.
+    pub fn changes<'t>(&self, tree: &'t Tree, keep: bool) -> Result<Changes<'t>, String> {
         let mut changes = Vec::new();
+        let owners = self.owners()?;
         for (path, content) in tree {
             let full = self.dir.join(path);
             let Some(there) = self.plain_file(path)? else {
@@ -69,17 +88,48 @@ impl<'p> Place<'p> {
             };
             let bytes = fs::read(&full).map_err(of(&full))?;
             if bytes != content.text.as_bytes() {
+                if let Some(list) = owners.get(path) {
+                    return Err(format!(
+                        "{}: is another environment's as well ({list}), which needs it otherwise; \
+                         give this one an --out of its own",
+                        full.display()
+                    ));
+                }
                 changes.push(Change::Edit(path, bytes));
             } else if there.mode() & 0o7777 != FILE_MODE {
                 changes.push(Change::Mode(path));
             }
         }
-        for path in self.listed()? {
-            if !tree.contains_key(&path) && self.plain_file(&path)?.is_some() {
-                changes.push(Change::Remove(path));
+        let mut kept = BTreeSet::new();
+        for path in self.listed(tree)? {
+            let is_gone = !tree.contains_key(&path) && !owners.contains_key(&path);
+            match is_gone && self.plain_file(&path)?.is_some() {
+                true if keep => drop(kept.insert(path)),
+                true => changes.push(Change::Remove(path)),
+                false => {}
             }
         }
-        Ok(changes)
+        Ok(Changes { changes, kept })
+    }
+
+    /// Files that other environments have, and the list that says so.
+    fn owners(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut owners = BTreeMap::new();
+        let entries = match fs::read_dir(self.dir) {
+            Ok(entries) => entries,
+            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(owners),
+            Err(why) => return Err(of(self.dir)(why)),
+        };
+        for entry in entries {
+            let name = entry.map_err(of(self.dir))?.file_name();
+            let Some(name) = name.to_str().filter(|name| name.starts_with(LIST)) else { continue };
+            // A list from before has no environment.
+            let has_environment = name[LIST.len()..].contains('.');
+            if has_environment && name != self.list {
+                owners.extend(self.read(name)?.into_iter().map(|path| (path, name.to_owned())));
+            }
+        }
+        Ok(owners)
     }
 
     /// The file of this path; none where there is nothing. No link is followed on the way: below
@@ -104,8 +154,28 @@ impl<'p> Place<'p> {
         Ok(None)
     }
 
-    fn listed(&self) -> Result<BTreeSet<String>, String> {
-        let path = self.dir.join(&self.list);
+    /// What the last run wrote for this environment.
+    fn listed(&self, tree: &Tree) -> Result<BTreeSet<String>, String> {
+        let mut listed = self.read(&self.list)?;
+        if self.takes_old_list(tree)? {
+            listed.extend(self.read(&self.old_list)?);
+        }
+        Ok(listed)
+    }
+
+    /// Whether the list from before is this environment's: it has a host's file of it.
+    fn takes_old_list(&self, tree: &Tree) -> Result<bool, String> {
+        let old = self.read(&self.old_list)?;
+        let is_of_host = |path: &str| {
+            ["host/", "sensu-go/", "icinga2/hosts/", "nagios/hosts/"]
+                .iter()
+                .any(|above| path.starts_with(above))
+        };
+        Ok(old.iter().any(|path| is_of_host(path) && tree.contains_key(path)))
+    }
+
+    fn read(&self, list: &str) -> Result<BTreeSet<String>, String> {
+        let path = self.dir.join(list);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(text.lines().filter(|line| is_ours(line)).map(str::to_owned).collect()),
             Err(why) if why.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),
@@ -119,11 +189,13 @@ impl<'p> Place<'p> {
     /// # Errors
     /// Something could not be written; then nothing has changed, but where the error is that of a
     /// rename or of what comes after it.
-    pub fn apply(&self, tree: &Tree, changes: &[Change]) -> Result<(), String> {
+    pub fn apply(&self, tree: &Tree, todo: &Changes) -> Result<(), String> {
         make_dir(self.dir)?;
         let lock = File::open(self.dir).map_err(of(self.dir))?;
         lock.try_lock().map_err(|_| format!("{}: another run is at work", self.dir.display()))?;
-        let list: String = tree.keys().map(|path| format!("{path}\n")).collect();
+        let Changes { changes, kept } = todo;
+        let ours: BTreeSet<String> = tree.keys().chain(kept).cloned().collect();
+        let list: String = ours.iter().map(|path| format!("{path}\n")).collect();
         let list = Content { text: list, secret: false };
         let mut staged = Staged::default();
         for change in changes {
@@ -131,14 +203,18 @@ impl<'p> Place<'p> {
                 staged.write(self.dir, change.path(), content)?;
             }
         }
-        if self.listed()? != tree.keys().cloned().collect() {
+        if self.read(&self.list)? != ours {
             staged.write(self.dir, &self.list, &list)?;
         }
+        let takes_old_list = self.takes_old_list(tree)?;
         staged.take_places()?;
         for change in changes {
             if let Change::Remove(path) = change {
                 self.remove(path)?;
             }
+        }
+        if takes_old_list {
+            self.remove(&self.old_list)?;
         }
         Ok(())
     }
@@ -165,8 +241,20 @@ fn is_ours(line: &str) -> bool {
     line.split('/').all(fits)
 }
 
+/// Makes a directory and those above it, with our mode whatever the umask. A group that the one
+/// above hands down (setgid) is handed down further.
 fn make_dir(dir: &Path) -> Result<(), String> {
-    fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir).map_err(of(dir))
+    let missing: Vec<_> =
+        dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    for dir in missing.into_iter().rev() {
+        match fs::create_dir(dir) {
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => continue,
+            made => made.map_err(of(dir))?,
+        }
+        let kept = fs::metadata(dir).map_err(of(dir))?.mode() & 0o7000;
+        fs::set_permissions(dir, fs::Permissions::from_mode(kept | DIR_MODE)).map_err(of(dir))?;
+    }
+    Ok(())
 }
 
 /// Files beside their places; what did not take its place goes away.
@@ -209,6 +297,17 @@ impl Drop for Staged {
         for (beside, _) in &self.0 {
             fs::remove_file(beside).ok();
         }
+    }
+}
+
+/// What changed, in few words: `16 files written, 293 removed`.
+pub fn told(changes: &[Change]) -> String {
+    let removed = changes.iter().filter(|change| matches!(change, Change::Remove(_))).count();
+    match (changes.len() - removed, removed) {
+        (0, 0) => "nothing changed".to_owned(),
+        (written, 0) => format!("{} written", count(written, "file")),
+        (0, removed) => format!("{} removed", count(removed, "file")),
+        (written, removed) => format!("{} written, {removed} removed", count(written, "file")),
     }
 }
 

@@ -8,7 +8,7 @@ pub fn files(plan: &Plan, programs: &Programs) -> Tree {
     let file = |host: &HostPlan| {
         let line = |(name, check)| format!("{name} {}\n", programs.line(check));
         let text: String = host.checks.iter().map(line).collect();
-        (format!("host/{}/mrpe.cfg", host.directory), Content::open(text))
+        (format!("host/{}/mrpe.cfg", host.directory), Content::of(text, host))
     };
     plan.hosts.values().map(file).collect()
 }

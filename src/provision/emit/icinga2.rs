@@ -22,7 +22,7 @@ pub fn files(plan: &Plan, programs: &Programs, environment: &str) -> Tree {
         )
         .ok();
         let text = host_and_services(host, programs, environment, &mut commands);
-        tree.insert(format!("icinga2/hosts/{}.conf", host.directory), Content::open(text));
+        tree.insert(format!("icinga2/hosts/{}.conf", host.directory), Content::of(text, host));
     }
     let commands: String = commands.iter().map(|(name, path)| command(name, path)).collect();
     tree.insert("icinga2/commands.conf".to_owned(), Content::open(commands));

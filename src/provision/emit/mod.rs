@@ -7,7 +7,7 @@ pub mod sensu_core;
 pub mod sensu_go;
 
 use crate::manifest::book::Book;
-use crate::provision::plan::Check;
+use crate::provision::plan::{Check, HostPlan};
 use crate::provision::shell;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -28,6 +28,11 @@ pub struct Content {
 impl Content {
     fn open(text: String) -> Self {
         Self { text, secret: false }
+    }
+
+    /// A file with the commands of a host's checks.
+    fn of(text: String, host: &HostPlan) -> Self {
+        Self { text, secret: host.has_secret() }
     }
 }
 
@@ -80,16 +85,11 @@ impl<'p> Programs<'p> {
     /// The path of a program, and whether it is one of this suite.
     fn path(&self, program: &str) -> (String, bool) {
         let base = program.rsplit('/').next().unwrap_or(program);
-        let entry = self
-            .book
-            .entries()
-            .find(|entry| entry.name == base || entry.old_names.iter().any(|old| old == base));
-        match entry {
-            Some(entry) if !program.contains('/') => {
-                let binary = entry.binary.as_ref().unwrap_or(&entry.name);
+        match self.book.binary(base) {
+            Some(binary) if !program.contains('/') => {
                 (self.dir.join(binary).display().to_string(), true)
             }
-            _ if program.contains('/') => (program.to_owned(), entry.is_some()),
+            binary if program.contains('/') => (program.to_owned(), binary.is_some()),
             _ => (format!("{SENSU_PLUGINS}/{program}"), false),
         }
     }

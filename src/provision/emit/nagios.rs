@@ -90,7 +90,7 @@ pub fn files(plan: &Plan, programs: &Programs) -> (Tree, Vec<Trouble>) {
         let (services, commands) = services_and_commands(host, programs, &mut troubles);
         let path = format!("nagios/hosts/{}.cfg", host.directory);
         tree.insert(path, Content::open(services));
-        tree.insert(format!("host/{}/nrpe.cfg", host.directory), Content::open(commands));
+        tree.insert(format!("host/{}/nrpe.cfg", host.directory), Content::of(commands, host));
     }
     (tree, troubles)
 }
@@ -106,18 +106,10 @@ fn services_and_commands(
     );
     let mut commands = String::new();
     for (name, check) in &host.checks {
-        let line = format!("command[{name}]={}", programs.line(check));
-        let why = match () {
-            () if line.len() > NRPE_LINE => {
-                Some(format!("its command is longer than NRPE reads, {NRPE_LINE} bytes"))
-            }
-            // Everything else with a $ it leaves alone.
-            () if line.contains("$ARG") => {
-                Some("NRPE would replace $ARG in its command".to_owned())
-            }
-            () => None,
-        };
-        if let Some(why) = why {
+        // NRPE takes `$NAME$` for one of its macros, and `$$` for a `$`.
+        let line = format!("command[{name}]={}", programs.line(check).replace('$', "$$"));
+        if line.len() > NRPE_LINE {
+            let why = format!("its command is longer than NRPE reads, {NRPE_LINE} bytes");
             let object = format!("{} '{}'", check.kind, check.id);
             troubles.push(Trouble { object, why });
             continue;

@@ -29,7 +29,9 @@ pub fn files(
             if name == "client.json" {
                 add_checks(&mut config, host);
             }
-            tree.insert(path, content(&config, template));
+            let mut content = content(&config, template);
+            content.secret |= name == "client.json" && host.has_secret();
+            tree.insert(path, content);
         }
     }
     Ok(tree)
@@ -50,21 +52,6 @@ fn add_checks(config: &mut Value, host: &HostPlan) {
 }
 
 fn content(config: &Value, template: &Value) -> Content {
-    let mut fields = BTreeSet::new();
-    templates::fields_of(template, &mut fields);
-    let secret = fields.iter().any(|field| is_secret(field)) || has_secret(config);
+    let secret = templates::has_secret(template) || templates::has_secret(config);
     Content { text: format!("{config:#}\n"), secret }
-}
-
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["pass", "secret", "token"].iter().any(|word| name.contains(word))
-}
-
-fn has_secret(config: &Value) -> bool {
-    match config {
-        Value::Object(map) => map.iter().any(|(key, value)| is_secret(key) || has_secret(value)),
-        Value::Array(list) => list.iter().any(has_secret),
-        _ => false,
-    }
 }

@@ -2,28 +2,39 @@
 //! runs on the agent that is called like the client, and its events are those of a proxy entity.
 
 use crate::provision::emit::{Content, INTERVAL, Programs, Tree, seconds, texts};
+use crate::provision::inventory::Trouble;
+use crate::provision::name;
 use crate::provision::plan::{Check, HostPlan, Plan};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The files.
-pub fn files(plan: &Plan, programs: &Programs, environment: &str) -> Tree {
+/// The files, and checks whose names are too long for a whole namespace.
+pub fn files(plan: &Plan, programs: &Programs, environment: &str) -> (Tree, Vec<Trouble>) {
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
     for name in plan.hosts.values().flat_map(|host| host.checks.keys()) {
         *uses.entry(name).or_default() += 1;
     }
+    let mut troubles = Vec::new();
     let file = |host: &HostPlan| {
-        let checks = host.checks.iter().map(|(name, check)| {
+        let checks = host.checks.iter().filter_map(|(name, check)| {
             // Names are of a whole namespace here, not of a client: an instance may be looked for
             // on several hosts.
             let alone = uses.get(name.as_str()) == Some(&1);
             let name = if alone { name.clone() } else { format!("{name}.{}", host.directory) };
-            document(&name, check, host, programs, environment)
+            match name::fitting(name) {
+                Ok(name) => Some(document(&name, check, host, programs, environment)),
+                Err(why) => {
+                    let object = format!("{} '{}'", check.kind, check.id);
+                    troubles.push(Trouble { object, why });
+                    None
+                }
+            }
         });
         let text: String = checks.collect();
-        (format!("sensu-go/{}.yaml", host.directory), Content::open(text))
+        (format!("sensu-go/{}.yaml", host.directory), Content::of(text, host))
     };
-    plan.hosts.values().filter(|host| !host.checks.is_empty()).map(file).collect()
+    let tree = plan.hosts.values().filter(|host| !host.checks.is_empty()).map(file).collect();
+    (tree, troubles)
 }
 
 fn document(
@@ -44,8 +55,10 @@ fn document(
         ("calipso_object_id", &check.id),
         ("calipso_object_type", &check.kind),
     ] {
+        // The agent fills in its tokens here too, and refuses the check where it cannot.
+        let value = if value.contains("{{") { name::encoded(value) } else { value.to_owned() };
         // Writing to a String cannot fail.
-        writeln!(text, "    {label}: {}", quoted(value)).ok();
+        writeln!(text, "    {label}: {}", quoted(&value)).ok();
     }
     writeln!(text, "spec:\n  command: {}", quoted(&programs.line(check))).ok();
     writeln!(text, "  interval: {interval}").ok();
