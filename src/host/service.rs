@@ -195,8 +195,10 @@ struct Places<'p> {
     home: NetnsId,
     numbers: Option<Search>,
     namespaces: Vec<&'p Netns>,
-    /// The namespace of some process was not to be seen.
+    /// Where a process lives that may be a wanted one was not to be seen.
     denied: bool,
+    /// Where some process lives was not to be seen.
+    veiled: bool,
     /// A search met a process that lives here, whatever it is.
     inhabited: bool,
     /// A search met a process that lives in another namespace than we do.
@@ -222,6 +224,7 @@ impl<'p> Places<'p> {
             numbers: None,
             namespaces,
             denied: false,
+            veiled: false,
             inhabited: false,
             abroad: false,
         }
@@ -240,7 +243,6 @@ impl<'p> Places<'p> {
     }
 
     fn of_denied(&mut self, pid: i32) -> Place {
-        self.denied = true;
         let namespaces = &self.namespaces;
         let numbers = self.numbers.get_or_insert_with(|| Search::new(namespaces.iter().copied()));
         match numbers.whereabouts(pid) {
@@ -250,7 +252,11 @@ impl<'p> Places<'p> {
                 Place::Here(By::CommandLine)
             }
             Whereabouts::Nowhere => Place::Nowhere,
-            Whereabouts::Unknown | Whereabouts::Elsewhere => Place::Elsewhere,
+            Whereabouts::Elsewhere => Place::Elsewhere,
+            Whereabouts::Unknown => {
+                self.denied = true;
+                Place::Elsewhere
+            }
         }
     }
 
@@ -266,7 +272,8 @@ impl<'p> Places<'p> {
                     continue;
                 }
                 Err(e) if e.kind() != io::ErrorKind::PermissionDenied => continue,
-                Err(_) => self.denied = true,
+                // Any user may read its name: one that is not wanted may live where it likes.
+                Err(_) => self.veiled = true,
                 Ok(_) => self.inhabited = true,
             }
             if process::name_of(pid).is_ok_and(|name| self.wanted.has(&name))
@@ -291,8 +298,11 @@ impl<'p> Places<'p> {
         // any other network namespace is seen either.
         let from = Vantage::Inside(netns);
         let betrayed = self.wanted.names.iter().any(|name| trace::is_left(name, netns, from));
-        let blind = betrayed || (netns.may_not_be_entered() && !self.abroad);
-        blind.then_some(Hidden::OtherPids)
+        match (betrayed, netns.may_not_be_entered() && !self.abroad) {
+            (false, false) => None,
+            (false, true) if self.veiled => Some(Hidden::Denied),
+            _ => Some(Hidden::OtherPids),
+        }
     }
 
     fn fate(&mut self, name: &str, recorded: &Recorded) -> Fate {
