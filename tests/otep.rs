@@ -111,10 +111,28 @@ fn every_state_of_a_remote_has_its_verdict() {
     lab.sh("ovs-vsctl del-port t-own");
     add("t-odd", "vxlan", "239.1.1.1");
     lab.sh("ip link add vx9 type vxlan id 9 group 239.1.1.2 dev br-ex dstport 4799");
-    let odd = expect(&lab, "", 0, &[]);
-    for port in ["t-odd: remote 239.1.1.1", "vx9: remote 239.1.1.2"] {
-        assert!(odd.out.contains(&format!("{port} is a multicast group, skipped")), "{odd:?}");
+    // Open vSwitch takes no group, no address that is none, and no tunnel without one.
+    for (port, remote) in [("t-odd", "239.1.1.1"), ("t-bad", "192.0.2.300")] {
+        if port != "t-odd" {
+            add(port, "vxlan", remote);
+        }
+        wait_for(&lab, 1);
+        let odd = expect(&lab, "", 1, &["error"]);
+        assert!(odd.out.contains(&format!("{port}: ")), "{odd:?}");
+        assert!(odd.out.contains("vx9: remote 239.1.1.2 is a multicast group, skipped"), "{odd:?}");
+        expect(&lab, &format!("--port {port}"), 2, &["absent", "error"]);
+        lab.sh(&format!("ovs-vsctl del-port {port}"));
     }
+    lab.sh("ovs-vsctl --no-wait add-port br-tun t-none -- set Interface t-none type=gre");
+    expect(&lab, "", 1, &["error"]);
+    lab.sh("ovs-vsctl del-port t-none");
+
+    // A device of the kernel that is switched off carries nothing, whoever answers.
+    lab.sh("ip link set vx0 down");
+    let off = expect(&lab, "", 1, &["some-down", "admin-down", "admin-down"]);
+    assert!(summary(&off).contains("192.0.2.12: vx0 is switched off"), "{off:?}");
+    lab.sh("ip link set vx0 up");
+    wait_for(&lab, 0);
 
     // Nothing works.
     lab.sh("ip addr flush dev br-ex");
@@ -142,6 +160,7 @@ fn every_state_of_a_remote_has_its_verdict() {
     lab.verb("crash_vswitchd");
     let dead = otep(&lab, "");
     assert_eq!(dead.codes().first().map(String::as_str), Some("no-process"), "{dead:?}");
+    assert!(!dead.out.contains("BFD up"), "what the database says of sessions is stale: {dead:?}");
 }
 
 #[test]
