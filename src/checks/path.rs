@@ -22,7 +22,7 @@ pub struct PathArgs {
     /// Seconds between two packets
     #[arg(short, long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
     pub interval: Duration,
-    /// What they are filled with: an even number of hex digits, or a word
+    /// Filled with this word, or with pairs of hex digits
     #[arg(short, long, default_value = "OS-DNA")]
     pub pattern: Pattern,
     /// Seconds that a reply may take

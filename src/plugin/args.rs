@@ -101,7 +101,7 @@ fn with_letters_left(own: &Command) -> Vec<Arg> {
     // Packets that are sent one after the other have the time that they take.
     let sends = own.get_arguments().any(|arg| arg.get_id() == "interval");
     let deadline = |arg: Arg| match arg.get_id() == "timeout" && sends {
-        true => arg.help("Seconds for the whole run [default: 10, or what the packets take]"),
+        true => arg.help("Seconds for the run [default: 10, or what the packets take]"),
         false => arg,
     };
     let left = |arg: Arg| match arg.get_short() {
