@@ -240,19 +240,16 @@ impl<'f> View<'f> {
     /// The VLAN at the end of a chain is the one that the port before its NIC carries. Beyond a patch
     /// port tags are not compared: there Neutron's flows make the network's tag of the local one.
     fn judge_vlan(&self, report: &mut Report, outward: &Chain) {
-        let what = |node: Option<&usize>| node.map(|node| self.graph.nodes[*node].what);
-        let joint = |joint: &usize| &self.graph.joints[*joint];
-        let inward: (Vec<&Joint>, _) =
-            match [what(outward.nodes.first()), what(outward.nodes.last())] {
-                [_, Some(What::Vlan(vlan))] => {
-                    (outward.joints.iter().rev().map(joint).collect(), vlan)
-                }
-                [Some(What::Vlan(vlan)), _] => (outward.joints.iter().map(joint).collect(), vlan),
-                _ => return,
-            };
-        let (joints, vlan) = inward;
-        let mut joints =
-            joints.into_iter().skip_while(|joint| matches!(joint.how, How::Carries | How::Member));
+        let [first, last] = [0, outward.nodes.len() - 1].map(|at| outward.nodes[at]);
+        let ends = [first, last].map(|node| self.graph.nodes[node].what);
+        let (vlan, inward) = match ends {
+            [_, What::Vlan(vlan)] => (vlan, outward.clone().reversed()),
+            [What::Vlan(vlan), _] => (vlan, outward.clone()),
+            _ => return,
+        };
+        let joints = inward.joints.iter().map(|joint| &self.graph.joints[*joint]);
+        let at_nic = |joint: &&Joint| matches!(joint.how, How::Carries | How::Member);
+        let mut joints = joints.skip_while(at_nic);
         let (Some(out), Some(into)) = (joints.next(), joints.next()) else { return };
         let meet =
             out.how == How::Plugged && into.how == How::Plugged && out.ends[1] == into.ends[1];
