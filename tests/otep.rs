@@ -170,7 +170,7 @@ fn the_kernels_tunnels_need_no_open_vswitch() {
     assert!(nothing.out.contains("no Open vSwitch on this host"), "{nothing:?}");
     lab.sh("ip link add vx0 type vxlan id 1 local 198.51.100.1 remote 198.51.100.2 dstport 4789; \
             ip link add vx6 type vxlan id 1 local 2001:db8:51::1 remote 2001:db8:51::2 dstport 4790; \
-            ip link add vxm type vxlan external dstport 4791");
+            ip link add vxm type vxlan external dstport 4791; ip link set vx0 up; ip link set vx6 up");
     let both = expect(&lab, "", 0, &[]);
     assert!(summary(&both).starts_with("2 remotes work"), "{both:?}");
     expect(&lab, "--remote 2001:db8:51::2", 0, &[]);
@@ -187,7 +187,7 @@ fn the_kernels_tunnels_need_no_open_vswitch() {
             ip addr add 198.51.100.9/24 dev wire0; ip -n h2 route add prohibit 198.51.100.1/32");
     expect(&lab, "--port vx0", 2, &["all-down", "no-reply"]);
     lab.sh("ip link del vx0; ip link add vx0 type vxlan id 1 local 198.51.100.9 \
-            remote 198.51.100.2 dstport 4789");
+            remote 198.51.100.2 dstport 4789; ip link set vx0 up");
     expect(&lab, "--port vx0", 0, &[]);
 
     // The deadline comes first.
