@@ -35,6 +35,7 @@ const HEALTHY: &[(&str, &str, &str, &str)] = &[
     ("vedge-host_pnic", "br-data", "bd0", ""),
     ("vedge-host_pnic", "br-data", "bond0", ""),
     ("host_pnic-network", "eth1", "100", ""),
+    ("host_pnic-network", "bond0", "100", ""),
     ("host_pnic-network", "eth1", "untagged", ""),
     ("host_pnic-network", "eth7", "untagged", ""),
     ("vedge-otep", "br-tun", "192.0.2.12", ""),
@@ -142,10 +143,31 @@ fn what_is_not_there_or_not_meant_is_told() {
         ("path tap1ab-01 eth7", 2, &["not-joined"]),
         ("path no-such-name eth7", 2, &["absent"]),
         ("path cni-4 br-int", 2, &["not-joined"]),
+        ("path eth1 eth1", 3, &["usage"]),
+        ("path instance-00000001 br-int --mac fa:16:3e:00:00:01", 0, &[]),
+        ("path tap2ab-02 101", 0, &[]),
         ("vnic-vnic tap1ab-01 tap2ab-02", 3, &["usage"]),
         ("vnic-vedge tap1ab-01 br-int --tag 0", 3, &["usage"]),
     ];
-    support::expect_all(table, |line| lab.check(&format!("check_link {line} {LIBVIRT}")));
+    let ask = |line: &str| lab.check(&format!("check_link {line} {LIBVIRT}"));
+    support::expect_all(table, ask);
+
+    // libvirt and Open vSwitch have different ids of one vNIC; its cable is unplugged as well.
+    lab.sh("ovs-vsctl --timeout=10 set Interface tap2ab-02 external_ids:iface-id=another");
+    let differs = ask("path instance-00000001 br-int --mac fa:16:3e:00:00:02");
+    let text = "instance-00000001 has iface-id 22222222-01aa-4000-8000-000000000001 for it, \
+                tap2ab-02 another";
+    assert!(differs.exit == Some(2) && differs.out.contains(text), "{differs:?}");
+    // A NIC of its own.
+    lab.sh("ip link set eth7 nomaster; ip addr add 203.0.113.7/24 dev eth7");
+    let own = ask("host_pnic-network eth7 untagged -vv");
+    assert!(own.exit == Some(0) && own.out.contains("its own address 203.0.113.7"), "{own:?}");
+    // A vhost-user port is no device of the kernel; this Open vSwitch cannot open it.
+    lab.sh("ovs-vsctl --no-wait add-port br-int vhu4ab-04 -- set Interface vhu4ab-04 \
+         type=dpdkvhostuserclient options:vhost-server-path=/run/vhost/vhu4ab-04");
+    let line = "check_link instance-vnic instance-00000004 vhu4ab-04 --uri test:///run/node.xml";
+    let vhost = until(&lab, line, |said| said.codes() == ["error"]);
+    assert!(vhost.0, "{:?}", vhost.1);
 }
 
 /// What is done, to which link, what that is found to be, what the sentence has in it, and how it is
@@ -298,6 +320,13 @@ const KERNEL: &[Broken] = &[
     ),
     broken(
         "ip addr del 192.0.2.11/24 dev br-ex",
+        "otep-vconnector vxlan-5 brq5",
+        (2, "no-local"),
+        "vxlan-5: its local address 192.0.2.11 is on no device",
+        "ip addr add 192.0.2.11/24 dev br-ex",
+    ),
+    broken(
+        "ip addr del 192.0.2.11/24 dev br-ex",
         "otep-host_pnic vxlan-5 eth1",
         (2, "no-local"),
         "vxlan-5: its local address 192.0.2.11 is on no device",
@@ -425,6 +454,20 @@ const SWITCH: &[Broken] = &[
         LOOSE,
         "vxlan-1 leaves from 192.0.2.11 on eth7, not through eth1",
         "ip addr del 192.0.2.11/24 dev eth7; ip addr add 192.0.2.11/24 dev br-ex",
+    ),
+    broken(
+        "ip addr del 192.0.2.11/24 dev br-ex",
+        "vedge-otep br-int vxlan-1",
+        (2, "no-local"),
+        "vxlan-1: its local address 192.0.2.11 is on no device",
+        "ip addr add 192.0.2.11/24 dev br-ex",
+    ),
+    broken(
+        "vs set Port eth1 trunks=10,20",
+        "path tap2ab-02 101",
+        LOOSE,
+        "no NIC that tap2ab-02 is joined to carries VLAN 101",
+        "vs clear Port eth1 trunks",
     ),
     broken(
         "ip addr del 192.0.2.11/24 dev br-ex",

@@ -111,10 +111,28 @@ fn every_state_of_a_remote_has_its_verdict() {
     lab.sh("ovs-vsctl del-port t-own");
     add("t-odd", "vxlan", "239.1.1.1");
     lab.sh("ip link add vx9 type vxlan id 9 group 239.1.1.2 dev br-ex dstport 4799");
-    let odd = expect(&lab, "", 0, &[]);
-    for port in ["t-odd: remote 239.1.1.1", "vx9: remote 239.1.1.2"] {
-        assert!(odd.out.contains(&format!("{port} is a multicast group, skipped")), "{odd:?}");
+    // Open vSwitch takes no group, no address that is none, and no tunnel without one.
+    for (port, remote) in [("t-odd", "239.1.1.1"), ("t-bad", "192.0.2.300")] {
+        if port != "t-odd" {
+            add(port, "vxlan", remote);
+        }
+        wait_for(&lab, 1);
+        let odd = expect(&lab, "", 1, &["error"]);
+        assert!(odd.out.contains(&format!("{port}: ")), "{odd:?}");
+        assert!(odd.out.contains("vx9: remote 239.1.1.2 is a multicast group, skipped"), "{odd:?}");
+        expect(&lab, &format!("--port {port}"), 2, &["absent", "error"]);
+        lab.sh(&format!("ovs-vsctl del-port {port}"));
     }
+    lab.sh("ovs-vsctl --no-wait add-port br-tun t-none -- set Interface t-none type=gre");
+    expect(&lab, "", 1, &["error"]);
+    lab.sh("ovs-vsctl del-port t-none");
+
+    // A device of the kernel that is switched off carries nothing, whoever answers.
+    lab.sh("ip link set vx0 down");
+    let off = expect(&lab, "", 1, &["some-down", "admin-down", "admin-down"]);
+    assert!(summary(&off).contains("192.0.2.12: vx0 is switched off"), "{off:?}");
+    lab.sh("ip link set vx0 up");
+    wait_for(&lab, 0);
 
     // Nothing works.
     lab.sh("ip addr flush dev br-ex");
@@ -142,6 +160,7 @@ fn every_state_of_a_remote_has_its_verdict() {
     lab.verb("crash_vswitchd");
     let dead = otep(&lab, "");
     assert_eq!(dead.codes().first().map(String::as_str), Some("no-process"), "{dead:?}");
+    assert!(!dead.out.contains("BFD up"), "what the database says of sessions is stale: {dead:?}");
 }
 
 #[test]
@@ -151,7 +170,7 @@ fn the_kernels_tunnels_need_no_open_vswitch() {
     assert!(nothing.out.contains("no Open vSwitch on this host"), "{nothing:?}");
     lab.sh("ip link add vx0 type vxlan id 1 local 198.51.100.1 remote 198.51.100.2 dstport 4789; \
             ip link add vx6 type vxlan id 1 local 2001:db8:51::1 remote 2001:db8:51::2 dstport 4790; \
-            ip link add vxm type vxlan external dstport 4791");
+            ip link add vxm type vxlan external dstport 4791; ip link set vx0 up; ip link set vx6 up");
     let both = expect(&lab, "", 0, &[]);
     assert!(summary(&both).starts_with("2 remotes work"), "{both:?}");
     expect(&lab, "--remote 2001:db8:51::2", 0, &[]);
@@ -168,7 +187,7 @@ fn the_kernels_tunnels_need_no_open_vswitch() {
             ip addr add 198.51.100.9/24 dev wire0; ip -n h2 route add prohibit 198.51.100.1/32");
     expect(&lab, "--port vx0", 2, &["all-down", "no-reply"]);
     lab.sh("ip link del vx0; ip link add vx0 type vxlan id 1 local 198.51.100.9 \
-            remote 198.51.100.2 dstport 4789");
+            remote 198.51.100.2 dstport 4789; ip link set vx0 up");
     expect(&lab, "--port vx0", 0, &[]);
 
     // The deadline comes first.

@@ -176,21 +176,42 @@ fn round_trips_and_losses_are_those_of_the_cable() {
 }
 
 /// The average is what the cable really took. Who else uses this machine also delays what is
-/// outside of the cable, so one good try of several counts.
+/// outside of the cable: one good try shows how accurate it is, and most are as good as that allows.
+/// One round trip of ten that is taken for the interval puts the shortest ones off by 2.9 ms.
 fn assert_accurate(paths: &Paths, far: &str, delay: f64) {
-    const TRIES: usize = 20;
-    let mut seen = Vec::new();
-    for _ in 0..TRIES {
+    const TRIES: std::ops::RangeInclusive<usize> = 5..=20;
+    let mut seen: Vec<(f64, f64)> = Vec::new();
+    let within = |seen: &[(f64, f64)], ms: f64| {
+        seen.iter().filter(|(average, real)| (average - real).abs() <= ms.max(real * 0.02)).count()
+    };
+    while seen.len() < *TRIES.end() {
         paths.faults(&format!("delay={delay}"));
         let average = paths.ping(&format!("-t {far} -c 10 -i 0.03")).metric("rtt_avg");
         let real = f64::from(paths.counts(10)["delayed"]) / 10.0 / 1e3;
         assert!(real >= 2.0 * delay && average >= 2.0 * delay, "{far}: {average} {real}");
-        if (average - real).abs() <= f64::max(0.3, real * 0.02) {
+        seen.push((average, real));
+        let most = within(&seen, 2.0) * 2 > seen.len();
+        if TRIES.contains(&seen.len()) && most && within(&seen, 0.3) > 0 {
             return;
         }
-        seen.push((average, real));
     }
     panic!("{far}: averages, and what the cable took: {seen:?}");
+}
+
+/// The kernel begins to stamp packets a moment after the first socket wants it: one that comes
+/// before carries the time at which it is read.
+#[test]
+fn the_first_reply_is_as_quick_as_the_others() {
+    const RUNS: usize = 16;
+    let paths = Paths::up("ping-first");
+    let mut slow = Vec::new();
+    for _ in 0..RUNS {
+        // It ends a moment after the last socket that wanted it, and nothing tells when.
+        std::thread::sleep(Duration::from_millis(300));
+        let longest = paths.ping("-t 127.0.0.1 -c 2 -i 0.1 -w 1").metric("rtt_max");
+        slow.extend((longest > 20.0).then_some(longest));
+    }
+    assert!(slow.len() <= RUNS / 8, "longest round trips, ms: {slow:?}");
 }
 
 #[test]

@@ -87,6 +87,8 @@ pub struct Kernel {
     pub vxlans: Vec<Vxlan>,
     /// Remotes in their forwarding tables, by the device's number.
     pub remotes: BTreeMap<u32, Vec<IpAddr>>,
+    /// The same devices as any others are seen, by number.
+    pub links: HashMap<u32, Link>,
 }
 
 /// The way to a remote, and the device through which it leads.
@@ -111,6 +113,8 @@ struct Leg<'f> {
     local: Option<IpAddr>,
     /// The row, where it is one of Open vSwitch.
     row: Option<&'f Tunnel>,
+    /// The device, where it is one of the kernel.
+    link: Option<&'f Link>,
 }
 
 /// All remotes, and what was passed over.
@@ -118,6 +122,8 @@ struct Leg<'f> {
 struct Ends<'f> {
     by_remote: BTreeMap<IpAddr, End<'f>>,
     skipped: Vec<String>,
+    /// What is wrong with tunnels that lead to no remote.
+    rejected: Vec<String>,
 }
 
 impl Check for Otep {
@@ -136,7 +142,7 @@ impl Check for Otep {
         // A silent Open vSwitch must leave time for the packets.
         let for_ovs = Host { until: path::before_packets(host, &plan), ..*host };
         let ovs = args.place.place().map(|place| for_ovs.ovs_tunnels(&place));
-        let kernel = kernel(host);
+        let kernel = kernel(host, args);
         let ends = ends(&ovs, &kernel, args);
         let targets: Vec<Target> =
             ends.by_remote.iter().map(|(remote, end)| end.target(*remote, &kernel)).collect();
@@ -158,6 +164,9 @@ impl Check for Otep {
         for line in &ends.skipped {
             report.fine(line.as_str());
         }
+        for text in &ends.rejected {
+            report.find(code::ERROR, text.as_str());
+        }
         if known {
             judge_presence(&mut report, &ends, args);
         }
@@ -166,11 +175,16 @@ impl Check for Otep {
     }
 }
 
-fn kernel(host: &Host) -> Result<Kernel, Trouble> {
+fn kernel(host: &Host, args: &Args) -> Result<Kernel, Trouble> {
     let route = host.route()?;
     let vxlans = route.vxlans()?.whole()?;
     let remotes = if vxlans.is_empty() { BTreeMap::new() } else { route.vxlan_remotes()? };
-    Ok(Kernel { addresses: route.addresses()?, vxlans, remotes })
+    let mut links = HashMap::new();
+    for vxlan in vxlans.iter().filter(|vxlan| args.wants_device(vxlan)) {
+        // What is gone meanwhile has no state.
+        links.extend(route.link_by_index(vxlan.index)?.map(|link| (vxlan.index, link)));
+    }
+    Ok(Kernel { addresses: route.addresses()?, vxlans, remotes, links })
 }
 
 impl End<'_> {
@@ -217,16 +231,17 @@ fn ends<'f>(
         for tunnel in tunnels.iter().filter(|tunnel| args.wants_port(&tunnel.name)) {
             let option = |key| tunnel.options.get(key).map(String::as_str);
             let local = option("local_ip").and_then(|text| text.parse().ok());
-            let leg = Leg { name: &tunnel.name, local, row: Some(tunnel) };
+            let leg = Leg { name: &tunnel.name, local, row: Some(tunnel), link: None };
             ends.add_written(option("remote_ip"), leg, args);
         }
     }
     if let Ok(kernel) = kernel {
-        for vxlan in kernel.vxlans.iter().filter(|v| !v.by_packet && args.wants_port(&v.name)) {
+        for vxlan in kernel.vxlans.iter().filter(|vxlan| args.wants_device(vxlan)) {
             let table = kernel.remotes.get(&vxlan.index).into_iter().flatten().copied();
             let remotes: HashSet<IpAddr> = table.chain(vxlan.remote).collect();
             for remote in remotes {
-                let leg = Leg { name: &vxlan.name, local: vxlan.local, row: None };
+                let link = kernel.links.get(&vxlan.index);
+                let leg = Leg { name: &vxlan.name, local: vxlan.local, row: None, link };
                 ends.add(remote, leg, args);
             }
         }
@@ -240,16 +255,26 @@ fn ends<'f>(
 impl<'f> Ends<'f> {
     /// A remote as the database has it.
     fn add_written(&mut self, remote: Option<&str>, leg: Leg<'f>, args: &Args) {
-        match (remote, remote.and_then(|text| text.parse().ok())) {
-            (_, Some(address)) => self.add(address, leg, args),
-            (Some("flow"), _) => {
-                self.skipped.push(format!("{}: its remotes come with flows, skipped", leg.name));
+        let name = leg.name;
+        let address: Option<IpAddr> = remote.and_then(|text| text.parse().ok());
+        if let Some(address) = address.filter(|address| !address.is_multicast()) {
+            return self.add(address, leg, args);
+        }
+        let error = leg.row.and_then(|row| row.error.0.as_ref());
+        match (error, remote) {
+            // Those to other remotes were asked for.
+            _ if !args.remote.is_empty() => {}
+            (Some(error), _) => self.rejected.push(with_name(name, error)),
+            (None, Some("flow")) => {
+                self.skipped.push(format!("{name}: its remotes come with flows, skipped"));
             }
-            (other, _) => {
-                let other = other.unwrap_or("none");
-                self.skipped
-                    .push(format!("{}: remote_ip {other} is no address, skipped", leg.name));
+            (None, Some(remote)) if address.is_some() => {
+                self.skipped.push(format!("{name}: remote {remote} is a multicast group, skipped"));
             }
+            (None, Some(remote)) => {
+                self.rejected.push(format!("{name}: remote_ip {remote} is no address"));
+            }
+            (None, None) => self.rejected.push(format!("{name}: no remote_ip")),
         }
     }
 
@@ -266,6 +291,11 @@ impl<'f> Ends<'f> {
 impl Args {
     fn wants_port(&self, name: &str) -> bool {
         self.port.is_empty() || self.port.iter().any(|port| port == name)
+    }
+
+    /// Of the kernel's devices; those that others drive have no remotes of their own.
+    fn wants_device(&self, vxlan: &Vxlan) -> bool {
+        !vxlan.by_packet && self.wants_port(&vxlan.name)
     }
 }
 
@@ -329,7 +359,7 @@ fn judge_presence(report: &mut Report, ends: &Ends, args: &Args) {
         missing = true;
     }
     if ends.by_remote.is_empty() && !missing {
-        let skipped = match ends.skipped.len() {
+        let skipped = match ends.skipped.len() + ends.rejected.len() {
             0 => String::new(),
             n => format!(" ({n} skipped)"),
         };
@@ -414,7 +444,8 @@ fn judge_end(
     args: &Args,
 ) -> Works {
     let name = remote.to_string();
-    let mut faults = leg_faults(end, &facts.kernel);
+    let stale = facts.sessions_are_stale();
+    let mut faults = leg_faults(end, &facts.kernel, stale);
     let egress = egress_fault(facts.ways.get(&remote));
     let mut works = if echoes.is_none() { Works::Unknown } else { Works::Yes };
     match (echoes, egress) {
@@ -427,14 +458,14 @@ fn judge_end(
     if faults.iter().any(breaks) {
         works = Works::No;
     }
-    let line = evidence(&name, end, echoes, facts.ways.get(&remote));
+    let line = evidence(remote, end, echoes, facts);
     if faults.is_empty() {
         report.fine(line)
     } else {
         report.note(line)
     }
     for leg in &end.tunnels {
-        if let Some(row) = leg.row {
+        if let Some(row) = leg.row.filter(|_| !stale) {
             report.fact(fact::BFD.name, Some(leg.name), bfd(row).unwrap_or("off"));
         }
     }
@@ -446,9 +477,12 @@ fn judge_end(
 }
 
 /// What is wrong with the tunnels themselves.
-fn leg_faults(end: &End, kernel: &Result<Kernel, Trouble>) -> Vec<Fault> {
+fn leg_faults(end: &End, kernel: &Result<Kernel, Trouble>, stale: bool) -> Vec<Fault> {
     let mut faults = Vec::new();
     for leg in &end.tunnels {
+        if let Some((code, what)) = leg.link.and_then(|link| device::fault(link, &DEVICE)) {
+            faults.push(Fault::new(code, format!("{} {what}", leg.name)));
+        }
         if let (Some(local), Ok(kernel)) = (leg.local, kernel)
             && !kernel.addresses.contains(&local)
         {
@@ -457,14 +491,29 @@ fn leg_faults(end: &End, kernel: &Result<Kernel, Trouble>) -> Vec<Fault> {
         }
         let Some(row) = leg.row else { continue };
         if let Some(error) = &row.error.0 {
-            faults.push(Fault::new(code::ERROR, format!("{}: {error}", leg.name)));
+            faults.push(Fault::new(code::ERROR, with_name(leg.name, error)));
         }
-        if let Some(state) = bfd(row).filter(|state| *state != "up") {
+        if let Some(state) = bfd(row).filter(|state| *state != "up" && !stale) {
             let text = format!("{}: BFD session is {state}{}", leg.name, diagnostic(row));
             faults.push(Fault::new(code::BFD_DOWN, text));
         }
     }
     faults
+}
+
+/// What ovs-vswitchd says of a port; most of it begins with the port's name.
+fn with_name(name: &str, error: &str) -> String {
+    let error = error.trim();
+    let named = error.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+    if named { error.to_owned() } else { format!("{name}: {error}") }
+}
+
+impl Facts {
+    /// Nobody drives the sessions: the database has what was once.
+    fn sessions_are_stale(&self) -> bool {
+        let life = self.ovs.as_ref().ok().and_then(|ovs| ovs_life::life(&ovs.vswitchd, &LIFE));
+        life.is_some_and(|(code, _)| code.status == Status::Critical)
+    }
 }
 
 /// The state of a session that is wanted.
@@ -500,18 +549,15 @@ fn breaks(fault: &Fault) -> bool {
     }
 }
 
-fn evidence(
-    name: &str,
-    end: &End,
-    echoes: Option<&Echoes>,
-    egress: Option<&Result<Option<Egress>, Trouble>>,
-) -> String {
+fn evidence(remote: IpAddr, end: &End, echoes: Option<&Echoes>, facts: &Facts) -> String {
     const NAMED: usize = 3;
-    let mut names: Vec<String> = end.tunnels.iter().take(NAMED).map(leg_words).collect();
+    let stale = facts.sessions_are_stale();
+    let words = |leg| leg_words(leg, stale);
+    let mut names: Vec<String> = end.tunnels.iter().take(NAMED).map(words).collect();
     if end.tunnels.len() > NAMED {
         names.push(format!("{} more", end.tunnels.len() - NAMED));
     }
-    let mut line = format!("{name} by {}", names.join(", "));
+    let mut line = format!("{remote} by {}", names.join(", "));
     if let Some(echoes) = echoes {
         let received = path::received(echoes);
         line += &format!(": {} sent, {received} answered in time", echoes.sent);
@@ -519,7 +565,7 @@ fn evidence(
             line += &format!(", average {} ms", ms(times.average));
         }
     }
-    if let Some(Ok(Some(Egress { way, link }))) = egress {
+    if let Some(Ok(Some(Egress { way, link }))) = facts.ways.get(&remote) {
         let device = link.as_ref().map_or("a device that is gone", |link| link.name.as_str());
         let gateway = way.gateway.map(|gateway| format!(" by {gateway}")).unwrap_or_default();
         line += &format!("; way: {device}{gateway}");
@@ -527,10 +573,15 @@ fn evidence(
     line
 }
 
-fn leg_words(leg: &Leg) -> String {
+fn leg_words(leg: &Leg, stale: bool) -> String {
     let kind = leg.row.map_or("vxlan", |row| row.kind.as_str());
     let local = leg.local.map(|local| format!(" from {local}")).unwrap_or_default();
-    let bfd = leg.row.and_then(bfd).map(|state| format!(", BFD {state}")).unwrap_or_default();
+    let bfd = leg
+        .row
+        .filter(|_| !stale)
+        .and_then(bfd)
+        .map(|state| format!(", BFD {state}"))
+        .unwrap_or_default();
     format!("{} ({kind}{local}{bfd})", leg.name)
 }
 
@@ -607,6 +658,7 @@ mod tests {
                 addresses: HashSet::from([ip(LOCAL)]),
                 vxlans: vec![vxlan],
                 remotes: BTreeMap::from([(7, remotes)]),
+                links: HashMap::new(),
             }),
             pinged: Some(Ok(Pinged { echoes: echoes.collect(), raw: false })),
             ways: HashMap::new(),
@@ -694,7 +746,6 @@ mod tests {
             tunnel("t2", &[("remote_ip", "192.0.2.2"), ("local_ip", "flow")], None),
             tunnel("t3", &[("remote_ip", "flow")], None),
             tunnel("t4", &[("remote_ip", "239.0.0.1")], None),
-            tunnel("t5", &[], None),
         ]);
         ovs.vswitchd.answer = Ok(crate::host::ovs::daemon::Answer {
             rtt: Duration::from_millis(1),
@@ -710,7 +761,7 @@ mod tests {
             [1.0, 0.0, 3.0]
         );
         let skipped = report.evidence.iter().filter(|e| e.text.ends_with("skipped")).count();
-        assert_eq!(skipped, 3);
+        assert_eq!(skipped, 2);
         assert_eq!(codes(&facts, "--port t1 --port t9"), ["absent"]);
         for state in ["down", "init", "admin_down"] {
             if let Ok(Tunnels { tunnels: Ok(tunnels), .. }) = &mut facts.ovs {
@@ -718,6 +769,83 @@ mod tests {
             }
             assert_eq!(codes(&facts, ""), ["all-down", "bfd-down"], "{state}");
         }
+    }
+
+    /// An Open vSwitch that answers, with these tunnels.
+    fn with_tunnels(tunnels: Vec<Tunnel>) -> Result<Tunnels, String> {
+        let mut ovs = no_ovs();
+        ovs.tunnels = Ok(tunnels);
+        ovs.vswitchd.answer = Ok(crate::host::ovs::daemon::Answer {
+            rtt: Duration::from_millis(1),
+            version: "3.1.0".into(),
+            second: None,
+            control: "/run/x/ovs-vswitchd.1.ctl".into(),
+        });
+        Ok(ovs)
+    }
+
+    #[test]
+    fn a_tunnel_that_open_vswitch_rejects_is_told() {
+        let said = |mut tunnel: Tunnel, error: &str| {
+            tunnel.error = crate::host::ovsdb::value::Optional(Some(error.to_owned()));
+            tunnel
+        };
+        let bad = || tunnel("t-bad", &[("remote_ip", "192.0.2.300")], None);
+        let with = |tunnels: Vec<Tunnel>, line: &str| {
+            let facts = Facts { ovs: with_tunnels(tunnels), ..facts(&[("192.0.2.2", 5)]) };
+            let report = Otep::judge(&facts, &args(line), &Past::default());
+            let told = report.findings.into_iter();
+            told.map(|f| format!("{}: {}", f.code.name, f.text)).collect::<Vec<_>>()
+        };
+        let none: Vec<String> = Vec::new();
+        let error = "t-bad: could not set configuration (Invalid argument)";
+        assert_eq!(
+            with(vec![said(bad(), "could not set configuration (Invalid argument)")], ""),
+            [format!("error: {error}")]
+        );
+        assert_eq!(with(vec![said(bad(), error)], ""), [format!("error: {error}")]);
+        assert_eq!(with(vec![bad()], ""), ["error: t-bad: remote_ip 192.0.2.300 is no address"]);
+        let empty = || tunnel("t-bad", &[], None);
+        assert_eq!(with(vec![empty()], ""), ["error: t-bad: no remote_ip"]);
+        let absent = "absent: no tunnel t-bad with a remote address";
+        assert_eq!(with(vec![empty()], "--port t-bad"), ["error: t-bad: no remote_ip", absent]);
+        assert_eq!(with(vec![empty()], "--remote 192.0.2.2"), none, "not asked for");
+        let flow = || tunnel("t-flow", &[("remote_ip", "flow")], None);
+        assert_eq!(with(vec![flow()], ""), none);
+        assert_eq!(with(vec![said(flow(), "File exists")], ""), ["error: t-flow: File exists"]);
+        let group = tunnel("t-group", &[("remote_ip", "239.0.0.1")], None);
+        assert_eq!(with(vec![said(group, "Invalid")], ""), ["error: t-group: Invalid"]);
+    }
+
+    #[test]
+    fn a_vxlan_device_that_is_switched_off_carries_nothing() {
+        let mut down = facts(&[("192.0.2.2", 5)]);
+        let off = Link { name: "vx0".into(), index: 7, ..Link::default() };
+        if let Ok(kernel) = &mut down.kernel {
+            kernel.links.insert(7, off);
+        }
+        let text = "192.0.2.2: vx0 is switched off (admin-down)";
+        assert!(judged(&down, "").0.contains(text), "{:?}", judged(&down, ""));
+        assert_eq!(codes(&down, ""), ["all-down", "admin-down"]);
+    }
+
+    #[test]
+    fn sessions_of_a_dead_daemon_are_not_told() {
+        let ends = [("remote_ip", "192.0.2.2"), ("local_ip", LOCAL)];
+        let facts = |state: &str, dead: bool| {
+            let mut ovs = with_tunnels(vec![tunnel("t1", &ends, Some(state))]).expect("tunnels");
+            if dead {
+                ovs.vswitchd.answer = no_ovs().vswitchd.answer;
+            }
+            Facts { ovs: Ok(ovs), ..facts(&[("192.0.2.2", 5)]) }
+        };
+        let told = |facts: &Facts| {
+            let report = Otep::judge(facts, &args(""), &Past::default());
+            report.evidence.iter().any(|e| e.text.contains("BFD up"))
+        };
+        assert!(told(&facts("up", false)));
+        assert!(!told(&facts("up", true)));
+        assert_eq!(codes(&facts("down", true), ""), ["no-process"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::host::ping::{Echoes, NoPing, Plan, Refusal, Source, Stop, Unreachable};
 use crate::plugin::args::seconds;
 use crate::plugin::code;
-use crate::plugin::limit::decimal;
+use crate::plugin::limit::short_decimal;
 use crate::plugin::spec::Code;
 use crate::plugin::status::Status;
 use crate::plugin::text::number;
@@ -23,7 +23,7 @@ pub struct PathArgs {
     /// Seconds between two packets
     #[arg(short, long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
     pub interval: Duration,
-    /// What they are filled with, a word or hex digits
+    /// Filled with this word, or with pairs of hex digits
     #[arg(short, long, default_value = "OS-DNA")]
     pub pattern: Pattern,
     /// Seconds that a reply may take
@@ -149,7 +149,7 @@ impl FromStr for Triple {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let part = |part: &str, unit: &str| {
-            decimal(part.strip_suffix(unit).unwrap_or(part)).filter(|n| *n >= 0.0)
+            short_decimal(part.strip_suffix(unit).unwrap_or(part)).filter(|n| *n >= 0.0)
         };
         let parts: Vec<&str> = text.split('/').collect();
         let numbers = match parts.as_slice() {
@@ -422,9 +422,12 @@ mod tests {
         assert_eq!("1%/300/600".parse(), triple(1.0, 300.0, 600.0));
         assert_eq!("0.5/1.5ms/2.25ms".parse(), triple(0.5, 1.5, 2.25));
         assert_eq!("100%/0/0".parse(), triple(100.0, 0.0, 0.0));
+        // As the original takes it, for Python does.
+        assert_eq!(".5%/.25/.75ms".parse(), triple(0.5, 0.25, 0.75));
+        assert_eq!(seconds(".1"), Ok(Duration::from_millis(100)));
         for bad in [
             "", "1", "1/2", "1/2/3/4", "1%/2%/3", "101%/1/1", "-1/1/1", "1/x/2", "1 /2/3",
-            "1/1s/2", "//",
+            "1/1s/2", "//", "./1/1", "-.5/1/1", "1./1/1",
         ] {
             assert!(bad.parse::<Triple>().is_err(), "{bad:?}");
         }

@@ -2,7 +2,7 @@
 
 use crate::plugin::code;
 use crate::plugin::format::Format;
-use crate::plugin::limit::{Expectation, RANGE_RULE, Remap, Written, decimal};
+use crate::plugin::limit::{Expectation, RANGE_RULE, Remap, Written, short_decimal};
 use crate::plugin::spec::{Kind, Spec};
 use crate::plugin::status::Status;
 use clap::{Arg, Args, Command};
@@ -64,7 +64,7 @@ pub struct Common {
 /// What to write instead.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     const DAY: f64 = 86_400.0;
-    match decimal(text) {
+    match short_decimal(text) {
         Some(s) if (0.001..=DAY).contains(&s) => Ok(Duration::from_secs_f64(s)),
         _ => Err("write seconds, from 0.001 to 86400".to_owned()),
     }
@@ -98,11 +98,17 @@ pub fn command<A: Args>(spec: &'static Spec) -> Command {
 fn with_letters_left(own: &Command) -> Vec<Arg> {
     let taken: Vec<char> = own.get_arguments().filter_map(Arg::get_short).collect();
     let common = Common::augment_args(Command::new("common"));
+    // Packets that are sent one after the other have the time that they take.
+    let sends = own.get_arguments().any(|arg| arg.get_id() == "interval");
+    let deadline = |arg: Arg| match arg.get_id() == "timeout" && sends {
+        true => arg.help("Seconds for the run [default: 10, or what the packets take]"),
+        false => arg,
+    };
     let left = |arg: Arg| match arg.get_short() {
         Some(letter) if taken.contains(&letter) => arg.short(None),
         _ => arg,
     };
-    common.get_arguments().cloned().map(left).collect()
+    common.get_arguments().cloned().map(deadline).map(left).collect()
 }
 
 /// What `--help` says below the options: codes, metrics and facts by name.

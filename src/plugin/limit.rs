@@ -74,6 +74,11 @@ pub fn decimal(text: &str) -> Option<f64> {
     (plain(whole) && plain(fraction)).then(|| text.parse().ok())?
 }
 
+/// A decimal number that may begin with its point.
+pub fn short_decimal(text: &str) -> Option<f64> {
+    decimal(text).or_else(|| decimal(&format!("0{}", text.strip_prefix('.').map(|_| text)?)))
+}
+
 /// One `-w` or `-c`: a range, and the metric it is for (none: the check's main metric).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limit {

@@ -1,12 +1,12 @@
 //! Judges a chain: every node works, every joint holds, and what was asked about it is true.
 
-use super::graph::{Chain, Graph, How, Joint, Node, Tunnel, What, vlans};
+use super::graph::{Chain, Graph, How, Joint, Node, Tunnel, What, inside, vlans};
 use super::{Args, DEVICE, DOMAIN, ENTER, PORT, Snapshot};
 use crate::checks::ovs_rules::{Rules, Subject};
-use crate::checks::{device, domain, without_answer};
+use crate::checks::{bridge, device, domain, without_answer};
 use crate::host::inside::Sight;
 use crate::host::libvirt::Answer;
-use crate::host::link::PortState;
+use crate::host::link::{Link, PortState};
 use crate::host::mac::Mac;
 use crate::host::netns::Neighbours;
 use crate::manifest::check_link::{code, fact, metric};
@@ -50,7 +50,8 @@ impl<'f> View<'f> {
             }
         }
         self.judge_tag(report, &outward);
-        self.judge_identity(report, &outward);
+        self.judge_vlan(report, &outward);
+        self.judge_identity(report, outward.clone());
         self.judge_mtu(report, &outward);
         report.measure(metric::HOPS, asked.joints.len() as f64);
         report.when_ok = format!("joined: {drawn}");
@@ -80,12 +81,19 @@ impl<'f> View<'f> {
 
     /// Devices, bridges and ports: what the kernel says first, and of Open vSwitch what that does not.
     fn switch_faults(&self, node: usize, chain: &Chain, at: usize) -> Vec<Fault> {
-        let Node { link, vedge, .. } = &self.graph.nodes[node];
+        let Node { link, vedge, tunnel, .. } = &self.graph.nodes[node];
         let mut faults = Vec::new();
+        let local = tunnel.as_ref().and_then(|tunnel| tunnel.local);
+        if let Some(local) = local.filter(|local| self.lacks(*local)) {
+            let text = format!("its local address {local} is on no device of this host");
+            faults.push((code::NO_LOCAL, text));
+        }
         // The LOCAL port of a bridge is normally down, and matters only where it has an address.
         if let Some(link) = link.filter(|_| vedge.is_none() || self.holds_address(chain, at)) {
-            faults.extend(device::fault(link, &DEVICE));
-            let state = link.port.filter(|_| faults.is_empty()).map(|port| port.state);
+            let fault = device::fault(link, &DEVICE);
+            let by_bridge = fault.is_some() || self.bridge_is_off(link, chain);
+            faults.extend(fault);
+            let state = link.port.filter(|_| !by_bridge).map(|port| port.state);
             if let Some(state) = state.filter(|state| *state != PortState::Forwarding) {
                 let word = state.word();
                 faults.push((code::NOT_FORWARDING, format!("is {word} by the spanning tree")));
@@ -97,6 +105,21 @@ impl<'f> View<'f> {
             }
         }
         faults
+    }
+
+    /// Whether this host is known not to have an address: only some types look for them.
+    fn lacks(&self, local: IpAddr) -> bool {
+        let addresses = &self.snapshot.tunnels.addresses;
+        let known = self.args.link_type().joins(How::Remote);
+        known && !addresses.iter().any(|(_, address)| *address == local)
+    }
+
+    /// Whether a device is in a bridge of the chain that is switched off: then none of its ports
+    /// forwards, which says no more.
+    fn bridge_is_off(&self, port: &Link, chain: &Chain) -> bool {
+        let links = chain.nodes.iter().filter_map(|node| self.graph.nodes[*node].link);
+        let mut bridges = links.filter(|link| bridge::is_bridge(link));
+        bridges.any(|bridge| Some(bridge.index) == port.master && !bridge.admin_up)
     }
 
     /// Whether the chain leaves a tunnel by the address of a node.
@@ -176,16 +199,15 @@ impl<'f> View<'f> {
         if carried.iter().any(|vlan| also.contains(vlan)) {
             return None;
         }
-        let list = |vlans: &[u64]| vlans.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
         Some((
             code::WRONG_TAG,
             format!(
                 "{} carries VLAN {} on {}, {} carries VLAN {}",
                 one.name,
-                list(&carried),
+                listed(&carried),
                 self.graph.nodes[bridge].name,
                 other.name,
-                list(&also)
+                listed(&also)
             ),
         ))
     }
@@ -215,22 +237,74 @@ impl<'f> View<'f> {
         }
     }
 
-    /// The port's id and the guest's address: what is wanted, and what sources say of each other.
-    fn judge_identity(&self, report: &mut Report, outward: &Chain) {
-        let ids = self.said(
-            outward,
-            |node| external_id(node, "iface-id"),
-            |joint| joint.vnic?.iface_id.clone(),
-        );
-        if let Some(wanted) = &self.args.iface_id
-            && !ids.iter().any(|(_, id)| id == wanted)
-        {
-            let text = match ids.first() {
-                Some((name, id)) => format!("{name} has iface-id {id}, not {wanted}"),
-                None => format!("no port on the way has an iface-id, {wanted} was wanted"),
-            };
-            report.find(code::WRONG_IFACE_ID, text);
+    /// The VLAN at the end of a chain is the one that the port before its NIC carries. Beyond a patch
+    /// port tags are not compared: there Neutron's flows make the network's tag of the local one.
+    fn judge_vlan(&self, report: &mut Report, outward: &Chain) {
+        let [first, last] = [0, outward.nodes.len() - 1].map(|at| outward.nodes[at]);
+        let ends = [first, last].map(|node| self.graph.nodes[node].what);
+        let (vlan, inward) = match ends {
+            [_, What::Vlan(vlan)] => (vlan, outward.clone().reversed()),
+            [What::Vlan(vlan), _] => (vlan, outward.clone()),
+            _ => return,
+        };
+        let joints = inward.joints.iter().map(|joint| &self.graph.joints[*joint]);
+        let at_nic = |joint: &&Joint| matches!(joint.how, How::Carries | How::Member);
+        let mut joints = joints.skip_while(at_nic);
+        let (Some(out), Some(into)) = (joints.next(), joints.next()) else { return };
+        let meet =
+            out.how == How::Plugged && into.how == How::Plugged && out.ends[1] == into.ends[1];
+        let (true, Some(nic), Some(port)) = (meet, out.port, into.port) else { return };
+        let by_flows = self.graph.nodes[into.ends[0]].is_patch();
+        let Some(carried) = vlans(port).filter(|_| !by_flows) else { return };
+        if !carried.contains(&inside(nic, vlan)) {
+            let wanted = if vlan == 0 { "what has no tag".into() } else { format!("VLAN {vlan}") };
+            let text = format!("{} carries VLAN {}, not {wanted}", port.name, listed(&carried));
+            report.find(code::WRONG_TAG, text);
         }
+    }
+
+    /// The port's id and the guest's address: what is wanted, and what sources say of each other.
+    fn judge_identity(&self, report: &mut Report, mut outward: Chain) {
+        let is_domain = |node: Option<&usize>| {
+            node.is_some_and(|node| self.graph.nodes[*node].what == What::Domain)
+        };
+        // The ends of a path are in any order.
+        if is_domain(outward.nodes.last()) {
+            outward = outward.reversed();
+        }
+        self.judge_ids(report, &outward, is_domain(outward.nodes.first()));
+        self.judge_macs(report, &outward);
+    }
+
+    fn judge_ids(&self, report: &mut Report, outward: &Chain, of_domain: bool) {
+        let by_libvirt = self.said(outward, |_| None, |joint| joint.vnic?.iface_id.clone());
+        let by_ports = self.said(outward, |node| external_id(node, "iface-id"), |_| None);
+        if let (Some((one, id)), Some((other, different))) = (by_libvirt.first(), by_ports.first())
+            && id != different
+        {
+            let text = format!("{one} has iface-id {id} for it, {other} {different}");
+            return report.find(code::WRONG_IFACE_ID, text);
+        }
+        let Some(wanted) = &self.args.iface_id else { return };
+        let ids = [by_libvirt, by_ports].concat();
+        let is_other = |(_, id): &&(String, String)| id != wanted;
+        // A path may lead to another vNIC, which has another id.
+        let other = match (self.args.link_type().is_path(), of_domain) {
+            (true, true) => ids.first().filter(is_other),
+            (true, false) if ids.iter().any(|(_, id)| id == wanted) => None,
+            _ => ids.iter().find(is_other),
+        };
+        let text = match other {
+            Some((name, id)) => format!("{name} has iface-id {id}, not {wanted}"),
+            None if ids.is_empty() => {
+                format!("no port on the way has an iface-id, {wanted} was wanted")
+            }
+            None => return,
+        };
+        report.find(code::WRONG_IFACE_ID, text);
+    }
+
+    fn judge_macs(&self, report: &mut Report, outward: &Chain) {
         let attached = |node: &Node| external_id(node, "attached-mac")?.parse().ok();
         let mut macs: Vec<(String, Mac)> =
             self.said(outward, attached, |joint| joint.vnic.and_then(|vnic| vnic.mac));
@@ -327,6 +401,10 @@ impl<'f> View<'f> {
                 link.mtu
             ));
         }
+        let carries = neighbours(chain, at).any(|j| self.graph.joints[j].how == How::Carries);
+        for address in self.snapshot.own_addresses(link.filter(|_| carries)) {
+            parts.push(format!("its own address {address}"));
+        }
         if let Some((port, interface)) = rows {
             let state =
                 |state: &Option<String>| state.clone().unwrap_or_else(|| "unset".to_owned());
@@ -351,6 +429,11 @@ impl<'f> View<'f> {
         }
         (!parts.is_empty()).then(|| format!("{name}: {}", parts.join("; ")))
     }
+}
+
+/// VLANs as `ovs-vsctl` writes them.
+pub(super) fn listed(vlans: &[u64]) -> String {
+    vlans.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn external_id(node: &Node, key: &str) -> Option<String> {

@@ -142,7 +142,7 @@ impl<'f> Graph<'f> {
         graph.far_ends(snapshot);
         graph.domain(snapshot);
         for vlan in vlans {
-            graph.vlan(*vlan);
+            graph.vlan(*vlan, snapshot);
         }
         graph
     }
@@ -324,30 +324,73 @@ impl<'f> Graph<'f> {
         let wanted = snapshot.domain_name.as_deref().unwrap_or(&domain.name);
         let node = self.add(wanted, What::Domain);
         for vnic in domain.vnics.iter().flatten() {
-            if let Some(tap) = vnic.target.as_deref().and_then(|name| self.ours_named(name)) {
+            let device = vnic.target.as_deref().and_then(|name| self.ours_named(name));
+            if let Some(tap) = device.or_else(|| self.vhost_port(vnic)) {
                 self.join(How::Vnic, node, tap).vnic = Some(vnic);
             }
         }
     }
 
-    fn vlan(&mut self, vlan: u16) {
+    /// The port of Open vSwitch that meets a vNIC at its vhost-user socket: libvirt need not name it.
+    /// The older kind of port makes the socket, and calls it like itself.
+    fn vhost_port(&self, vnic: &Vnic) -> Option<usize> {
+        let socket = vnic.socket.as_ref();
+        let file = socket.and_then(|path| path.rsplit('/').next());
+        let meets = |interface: &Interface| {
+            let path = interface.options.get("vhost-server-path");
+            let id = interface.external_ids.get("iface-id");
+            (socket.is_some() && path == socket)
+                || file == Some(interface.name.as_str())
+                || (id.is_some() && id == vnic.iface_id.as_ref())
+        };
+        let vhost = |node: &Node| {
+            let interface = node.rows.map(|(_, interface)| interface);
+            interface.is_some_and(|i| i.kind.starts_with("dpdkvhostuser") && meets(i))
+        };
+        self.nodes.iter().position(vhost)
+    }
+
+    /// Leaves out the vNICs of a domain that are not meant, unless none is.
+    pub(super) fn keep_vnics(&mut self, is_meant: impl Fn(&Vnic) -> bool) {
+        let meant = |joint: &Joint| joint.vnic.is_none_or(&is_meant);
+        if self.joints.iter().any(|joint| joint.vnic.is_some() && meant(joint)) {
+            let joints = &self.joints;
+            self.at.iter_mut().for_each(|at| at.retain(|joint| meant(&joints[*joint])));
+        }
+    }
+
+    fn vlan(&mut self, vlan: u16, snapshot: &Snapshot) {
         let name = if vlan == 0 { "untagged".to_owned() } else { format!("VLAN {vlan}") };
         let end = self.add(&name, What::Vlan(vlan));
         let carries = |graph: &Self, node: usize| {
-            let Node { link, rows, what, .. } = &graph.nodes[node];
-            let device = link.is_some_and(|link| link.vlan.is_some_and(|own| own.get() == vlan));
-            // What leaves a bridge by a VLAN device has its tag on the wire.
-            let plain = link.is_some_and(|link| link.vlan.is_none())
-                && graph
-                    .joints_of(node)
-                    .any(|joint| joint.how == How::Enslaved && joint.ends[0] == node);
+            let Node { link, rows, .. } = &graph.nodes[node];
+            let own_tag = link.and_then(|link| link.vlan);
+            let device = own_tag.is_some_and(|own| own.get() == vlan);
+            let enslaved = graph
+                .joints_of(node)
+                .any(|joint| joint.how == How::Enslaved && joint.ends[0] == node);
+            let addressed = !snapshot.own_addresses(*link).is_empty();
+            // What a VLAN device sends leaves with its tag.
+            let plain = own_tag.is_none() && (enslaved || addressed);
             let on_wire = rows.is_some_and(|(port, _)| carried(port, vlan));
-            let is_nic = matches!(what, What::Device | What::Port);
-            is_nic && (device || on_wire || (vlan == 0 && plain))
+            graph.leads_off(node) && (device || on_wire || (vlan == 0 && plain))
         };
         for node in (0..end).filter(|node| carries(self, *node)).collect::<Vec<_>>() {
             self.join(How::Carries, node, end);
         }
+    }
+
+    /// Whether what goes out of a node leaves this host: it is no cable inside of it, no tunnel and
+    /// no guest's.
+    pub(super) fn leads_off(&self, node: usize) -> bool {
+        let Node { what, link, rows, tunnel, netns, .. } = &self.nodes[node];
+        let is_cable = matches!(what, What::Device | What::Port | What::Bond) && netns.is_none();
+        let inner = rows.is_some_and(|(_, Interface { kind, .. })| {
+            matches!(kind.as_str(), "patch" | "internal") || kind.starts_with("dpdkvhostuser")
+        });
+        let guests = link.is_some_and(|link| link.loopback || link.kind.as_deref() == Some("tun"));
+        let both_ends_here = self.joints_of(node).any(|joint| joint.how == How::Peers);
+        is_cable && tunnel.is_none() && !inner && !guests && !both_ends_here
     }
 
     // ---------------------------------------------------------------------------- Open vSwitch
@@ -722,6 +765,15 @@ pub(super) fn vlans(port: &Port) -> Option<Vec<u64>> {
         }
         _ if trunks.is_empty() => None,
         _ => Some(trunks),
+    }
+}
+
+/// What a port has inside its bridge as the tag of what is this VLAN on its wire.
+pub(super) fn inside(port: &Port, vlan: u16) -> u64 {
+    let keeps_tag = matches!(port.vlan_mode.0.as_deref(), Some("trunk" | "native-tagged"));
+    match port.tag.0 {
+        Some(tag) if vlan == 0 && !keeps_tag => tag,
+        _ => vlan.into(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where there is no chain: an end that does not exist, or where the way from each end stops and what
 //! is missing there.
 
-use super::chain::View;
-use super::graph::{Chain, How, Node, What};
+use super::chain::{View, listed};
+use super::graph::{Chain, How, Node, What, vlans};
 use super::types::End;
 use super::{DOMAIN, Snapshot};
 use crate::checks::domain;
@@ -139,7 +139,9 @@ fn reason(view: &View, threads: &[Chain; 2]) -> Fault {
             let text = format!("{} is not in {}{}", names[1], names[0], has(view));
             return (code::NOT_JOINED, text);
         }
-        (_, What::Vlan(vlan)) => return not_carried(view, threads[0].nodes[0], vlan),
+        (_, What::Vlan(vlan)) if near_is_nic(view, threads) => {
+            return not_carried(view, threads[0].nodes[0], vlan);
+        }
         _ => {}
     }
     // A port that goes nowhere is the place to look at, whichever end it belongs to.
@@ -149,6 +151,12 @@ fn reason(view: &View, threads: &[Chain; 2]) -> Fault {
     for (one, other) in [(from, to), (to, from)] {
         if let Some(fault) = orphan(view, one, &graph.nodes[other].name) {
             return fault;
+        }
+    }
+    for (end, name) in [(far, names[0]), (near, names[1])] {
+        if let What::Vlan(vlan) = end.what {
+            let text = format!("no NIC that {name} is joined to carries {}", vlan_words(vlan));
+            return (code::NOT_JOINED, text);
         }
     }
     by_address(view, &threads[0], names[1]).unwrap_or_else(|| elsewhere(view, threads))
@@ -186,23 +194,42 @@ fn no_vnic(view: &View, domain: &str, tap: &str) -> String {
     }
 }
 
+/// Whether a VLAN is asked of a NIC itself, and not of what may lie behind others.
+fn near_is_nic(view: &View, threads: &[Chain; 2]) -> bool {
+    !view.args.link_type().is_path() || view.graph.leads_off(threads[0].nodes[0])
+}
+
+fn vlan_words(vlan: u16) -> String {
+    if vlan == 0 { "what has no tag".to_owned() } else { format!("VLAN {vlan}") }
+}
+
 fn not_carried(view: &View, nic: usize, vlan: u16) -> Fault {
     let Node { name, link, rows, .. } = &view.graph.nodes[nic];
-    let what = if vlan == 0 { "what has no tag".to_owned() } else { format!("VLAN {vlan}") };
-    match rows {
-        Some((port, _)) => {
-            let vlans = super::graph::vlans(port).unwrap_or_default();
-            let vlans: Vec<String> = vlans.iter().map(u64::to_string).collect();
+    let what = vlan_words(vlan);
+    if !view.graph.leads_off(nic) {
+        let text = "it is no port that leads off this host";
+        return (code::NOT_JOINED, format!("{name} does not carry {what}: {text}"));
+    }
+    match rows.map(|(port, _)| (port, vlans(port))) {
+        // It carries all but the one that loses its tag.
+        Some((_, None)) => {
+            let text = "with its tag: it is its native VLAN, which goes untagged";
+            (code::WRONG_TAG, format!("{name} does not carry {what} {text}"))
+        }
+        Some((port, Some(vlans))) => {
             let (tagged, is) = match port.tag.0 {
                 Some(_) => (" with its tag", "an access port of"),
                 None => ("", "a trunk of"),
             };
-            let is = format!("it is {is} VLAN {}", vlans.join(","));
+            let is = format!("it is {is} VLAN {}", listed(&vlans));
             (code::WRONG_TAG, format!("{name} does not carry {what}{tagged}: {is}"))
         }
         None if vlan == 0 => {
             let own = link.and_then(|link| link.vlan);
-            let is = own.map_or_else(|| "in no bridge".to_owned(), |own| format!("VLAN {own}"));
+            let is = own.map_or_else(
+                || "in no bridge and has no address".to_owned(),
+                |own| format!("VLAN {own}"),
+            );
             (code::NOT_JOINED, format!("{name} does not carry {what}: it is {is}"))
         }
         None => {

@@ -19,6 +19,7 @@ use crate::checks::ovs_place::PlaceArgs;
 use crate::checks::ovs_rules::PortCodes;
 use crate::checks::{Check, without_answer};
 use crate::host::inside::{Inside, Sight};
+use crate::host::libvirt::description::Vnic;
 use crate::host::libvirt::uri::Uri;
 use crate::host::libvirt::{self, Answer, Asked};
 use crate::host::link::Link;
@@ -89,6 +90,15 @@ pub struct Snapshot {
     pub domain: Option<Asked>,
     /// As it was named.
     pub domain_name: Option<String>,
+}
+
+impl Snapshot {
+    /// The addresses that a device of our namespace has of its own.
+    fn own_addresses(&self, link: Option<&Link>) -> Vec<IpAddr> {
+        let Some(link) = link else { return Vec::new() };
+        let own = self.tunnels.addresses.iter().filter(|(index, _)| *index == link.index);
+        own.map(|(_, address)| *address).collect()
+    }
 }
 
 /// What the kernel has of tunnels.
@@ -188,6 +198,13 @@ impl Args {
         self.kind.kind
     }
 
+    /// Whether a vNIC may be the one that is wanted: nothing that is known of it contradicts.
+    fn may_mean(&self, vnic: &Vnic) -> bool {
+        let mac = self.mac.is_none_or(|mac| vnic.mac.is_none_or(|own| own == mac));
+        let id = self.iface_id.as_ref().zip(vnic.iface_id.as_ref());
+        mac && id.is_none_or(|(wanted, own)| wanted == own)
+    }
+
     /// The VLANs that are asked about.
     fn vlans(&self) -> Vec<u16> {
         let kind = self.link_type();
@@ -211,6 +228,7 @@ fn vlan(text: &str) -> Result<u16, String> {
 fn look(args: &Args, host: &Host) -> Result<Snapshot, Unseen> {
     let kind = args.link_type();
     let place = args.place.place().map_err(Unseen::Usage)?;
+    two_ends(args)?;
     if kind.to == End::Vlan {
         vlan(args.ends()[1]).map_err(Unseen::Usage)?;
     }
@@ -219,8 +237,11 @@ fn look(args: &Args, host: &Host) -> Result<Snapshot, Unseen> {
     let mut snapshot = Snapshot { links, ..Snapshot::default() };
     if kind.joins(How::Remote) {
         snapshot.tunnels = tunnels(&route).map_err(Unseen::Trouble)?;
+    } else if kind.joins(How::Carries) {
+        snapshot.tunnels.addresses = route.addressed().map_err(Unseen::Trouble)?;
     }
     look_into_namespaces(&mut snapshot, args, host);
+    // Rights that are only lent are laid down with the first word to a daemon; Open vSwitch needs them.
     look_at_ovs(&mut snapshot, args, host, &place);
     look_at_domain(&mut snapshot, args, host);
     look_for_ways(&mut snapshot, args, &route);
@@ -231,6 +252,24 @@ fn tunnels(route: &Route) -> Result<Tunnels, Trouble> {
     let vxlans = route.vxlans()?.whole()?;
     let remotes = if vxlans.is_empty() { BTreeMap::new() } else { route.vxlan_remotes()? };
     Ok(Tunnels { vxlans, remotes, addresses: route.addressed()?, ways: Vec::new() })
+}
+
+/// A path from an end to itself is none.
+fn two_ends(args: &Args) -> Result<(), Unseen> {
+    match args.link_type().is_path() && args.from == args.to {
+        true => Err(Unseen::Usage(format!("{} twice: a path has two ends", args.from))),
+        false => Ok(()),
+    }
+}
+
+/// Whether Open vSwitch may have a part of a link. A vNIC that is no device of the kernel is a port of
+/// it (vhost-user), if anything.
+fn may_be_of_ovs(snapshot: &Snapshot, args: &Args) -> bool {
+    let kind = args.link_type();
+    let [_, tap] = args.ends();
+    let no_device = || !snapshot.links.iter().any(|link| link.name == tap);
+    let guest = kind.joins(How::Vnic) && no_device();
+    kind.may_be_of_ovs() || guest
 }
 
 /// The names of ends that are of a kind, or may be and are nothing else that is known.
@@ -262,7 +301,7 @@ fn look_into_namespaces(snapshot: &mut Snapshot, args: &Args, host: &Host) {
 /// state it is in, and its tables may be long.
 fn look_at_ovs(snapshot: &mut Snapshot, args: &Args, host: &Host, place: &Place) {
     let kind = args.link_type();
-    if !kind.may_be_of_ovs() || !bridges::is_here(place) {
+    if !may_be_of_ovs(snapshot, args) || !bridges::is_here(place) {
         return;
     }
     let graph = Graph::of(snapshot, &args.vlans());
@@ -316,7 +355,10 @@ fn look_for_ways(snapshot: &mut Snapshot, args: &Args, route: &Route) {
 
 fn judge(report: &mut Report, snapshot: &Snapshot, args: &Args) {
     let kind = args.link_type();
-    let graph = Graph::of(snapshot, &args.vlans());
+    let mut graph = Graph::of(snapshot, &args.vlans());
+    if kind.is_path() {
+        graph.keep_vnics(|vnic| args.may_mean(vnic));
+    }
     let [from, to] = args.ends();
     let ends = [graph.ends(kind.from, from), graph.ends(kind.to, to)];
     let found = graph.chain(kind, &ends[0], &ends[1]);

@@ -2,7 +2,6 @@
 
 use super::graph::Graph;
 use super::*;
-use crate::host::libvirt::description::Vnic;
 use crate::host::link::{OperState, Port as BridgePort, PortState};
 use crate::host::netns::Neighbours;
 use crate::host::ovs::daemon::{Answer as Said, Daemon};
@@ -51,6 +50,7 @@ fn host() -> Snapshot {
         of_kind("tun", up("tap2ab-02", 7)),
         up("bd0", 8),
         up("bd1", 9),
+        up("bd9", 11),
         Link { vlan: 100.try_into().ok(), partner: Some(5), ..of_kind("vlan", up("eth1.100", 10)) },
     ];
     let address = |text: &str| text.parse().expect("an address");
@@ -186,6 +186,11 @@ fn healthy_links_are_drawn_from_end_to_end() {
         ("vedge-host_pnic br-int eth1", "br-int -> int-br-ex = phy-br-ex -> br-ex -> eth1"),
         ("vedge-host_pnic br-data bd1", "br-data -> bond0 -> bd1"),
         ("host_pnic-network eth1 100", "eth1 -> VLAN 100"),
+        ("host_pnic-network bond0 100", "bond0 -> VLAN 100"),
+        (
+            "path tap2ab-02 101",
+            "tap2ab-02 -> br-int (tag 1) -> int-br-ex = phy-br-ex -> br-ex -> eth1 -> VLAN 101",
+        ),
         (
             "vedge-otep br-int 192.0.2.12",
             "br-int -> patch-tun = patch-int -> br-tun -> vxlan-1 -> 192.0.2.12",
@@ -305,10 +310,43 @@ fn a_missing_joint_is_named() {
             "eth1 does not carry VLAN 101: it is a trunk of VLAN 7",
         ),
         (
+            |host| {
+                port(host, "bond0").tag = Optional(Some(5));
+                port(host, "bond0").vlan_mode = Optional(Some("native-untagged".into()));
+            },
+            "host_pnic-network bond0 5",
+            "wrong-tag",
+            "bond0 does not carry VLAN 5 with its tag: it is its native VLAN, which goes untagged",
+        ),
+        (
             |_| {},
-            "host_pnic-network qvb1ab-01 101",
+            "host_pnic-network int-br-ex 100",
             "not-joined",
-            "qvb1ab-01 does not carry VLAN 101: it has no VLAN device for it and is in no bridge of Open vSwitch",
+            "int-br-ex does not carry VLAN 100: it is no port that leads off this host",
+        ),
+        (
+            |host| port(host, "eth1").trunks = Set(vec![7]),
+            "path tap2ab-02 101",
+            "not-joined",
+            "no NIC that tap2ab-02 is joined to carries VLAN 101",
+        ),
+        (
+            |host| port(host, "eth1").trunks = Set(vec![7]),
+            "path vxlan-1 101",
+            "not-joined",
+            "no NIC that vxlan-1 is joined to carries VLAN 101",
+        ),
+        (
+            |host| host.tunnels.addresses.push((10, "192.0.2.9".parse().expect("an address"))),
+            "host_pnic-network bd9 untagged",
+            "not-joined",
+            "bd9 does not carry what has no tag: it is in no bridge and has no address",
+        ),
+        (
+            |_| {},
+            "host_pnic-network bd9 101",
+            "not-joined",
+            "bd9 does not carry VLAN 101: it has no VLAN device for it and is in no bridge of Open vSwitch",
         ),
     ];
     for (breaks, line, code, text) in cases {
@@ -513,6 +551,163 @@ fn a_domain_has_the_vnics_that_libvirt_says() {
     let mut differs = with_domain(1, tap("tap2ab-02"));
     set(interface(&mut differs, "tap2ab-02"), "attached-mac", "fa:16:3e:00:00:09");
     assert_eq!(codes(differs, "path vm1 br-int"), ["wrong-mac"]);
+    for line in [
+        "path vm1 br-int",
+        "path br-int vm1",
+        "path vm1 br-int --iface-id id-1",
+        "path vm1 br-int --iface-id id-9",
+        "vnic-instance tap2ab-02 vm1",
+    ] {
+        let mut differs = with_domain(1, tap("tap2ab-02"));
+        set(interface(&mut differs, "tap2ab-02"), "iface-id", "id-9");
+        let text = "vm1 has iface-id id-1 for it, tap2ab-02 id-9".to_owned();
+        assert_eq!(found(differs, line), [("wrong-iface-id", text)], "{line}");
+    }
+}
+
+#[test]
+fn every_id_of_a_link_is_the_one_that_is_wanted() {
+    let mut trunk = host();
+    set(interface(&mut trunk, "qvo1ab-01"), "iface-id", "id-1");
+    set(interface(&mut trunk, "tap2ab-02"), "iface-id", "id-2");
+    let clone = || Snapshot { links: trunk.links.clone(), ovs: trunk.ovs.clone(), ..host() };
+    assert!(codes(clone(), "path tap2ab-02 tap1ab-01 --iface-id id-1").is_empty());
+    assert!(codes(clone(), "path tap2ab-02 tap1ab-01 --iface-id id-2").is_empty());
+    assert_eq!(codes(clone(), "path tap2ab-02 tap1ab-01 --iface-id id-3"), ["wrong-iface-id"]);
+}
+
+#[test]
+fn of_several_vnics_the_one_that_is_wanted_is_judged() {
+    let vnic = |n: u8, name: &str| Vnic {
+        target: Some(name.into()),
+        mac: format!("fa:16:3e:00:00:0{n}").parse().ok(),
+        iface_id: Some(format!("id-{n}")),
+        ..Vnic::default()
+    };
+    let two = || {
+        let mut host = with_domain(1, vnic(2, "tap2ab-02"));
+        if let Some(Asked { answer: Ok(Answer::Domain(domain)), .. }) = &mut host.domain {
+            domain.vnics.as_mut().expect("vNICs").push(vnic(1, "tap1ab-01"));
+        }
+        host
+    };
+    for line in [
+        "path vm1 br-int --mac fa:16:3e:00:00:01",
+        "path vm1 br-int --iface-id id-1",
+        "path br-int vm1 --mac fa:16:3e:00:00:01 --iface-id id-1",
+    ] {
+        let report = judged(two(), line);
+        assert_eq!(report.findings, [], "{line}");
+        assert!(report.when_ok.contains("tap1ab-01"), "{line}: {}", report.when_ok);
+    }
+    assert_eq!(codes(two(), "path vm1 br-int --mac fa:16:3e:00:00:03"), ["wrong-mac"]);
+    assert_eq!(codes(two(), "path vm1 br-int --iface-id id-3"), ["wrong-iface-id"]);
+}
+
+#[test]
+fn a_vhost_user_vnic_is_a_port_of_open_vswitch() {
+    let socket = "/run/vhost/vhu1ab-01";
+    let line = "instance-vnic vm1 vhu1ab-01";
+    let with = |vnic: Vnic| {
+        let mut host = with_domain(1, vnic);
+        let options = [("vhost-server-path", socket)];
+        plug(tables(&mut host), 0, "vhu1ab-01", "dpdkvhostuserclient", &options, Some(1));
+        set(interface(&mut host, "vhu1ab-01"), "iface-id", "id-1");
+        host
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let by_name = Vnic { target: text("vhu1ab-01"), ..Vnic::default() };
+    let by_socket = Vnic { socket: text(socket), ..Vnic::default() };
+    // The older kind of port makes the socket itself and is called like it.
+    let by_file = Vnic { socket: text("/var/run/openvswitch/vhu1ab-01"), ..Vnic::default() };
+    let by_id = Vnic { iface_id: text("id-1"), ..Vnic::default() };
+    for vnic in [by_name.clone(), by_socket, by_file, by_id] {
+        assert!(codes(with(vnic.clone()), line).is_empty(), "{vnic:?}");
+    }
+    let other = Vnic { socket: text("/run/vhost/vhu2"), ..Vnic::default() };
+    assert_eq!(codes(with(other), line), ["not-joined"]);
+    let mut off = with(by_name.clone());
+    interface(&mut off, "vhu1ab-01").link_state = Optional(Some("down".into()));
+    assert_eq!(codes(off, line), ["guest-off"]);
+    // Where the kernel has the device, Open vSwitch has no part of the link.
+    let asks = |host: &Snapshot, line: &str| may_be_of_ovs(host, &args(line));
+    assert!(asks(&with(by_name.clone()), line));
+    assert!(!asks(&with(by_name), "instance-vnic vm1 tap1ab-01"));
+    // Before libvirt is asked: rights that are lent are laid down with the first word to a daemon.
+    assert!(asks(&host(), line));
+    assert!(asks(&host(), "vnic-vedge tap1ab-01 br-int"));
+}
+
+#[test]
+fn a_vlan_must_be_the_one_that_the_way_carries() {
+    let beside = || {
+        let mut host = host();
+        host.links.push(up("eth9", 30));
+        plug(tables(&mut host), 0, "eth9", "", &[], None);
+        if let Devices::Known(names) = &mut host.ovs.as_mut().expect("a switch").devices {
+            names.insert("eth9".to_owned());
+        }
+        host
+    };
+    assert!(codes(beside(), "path tap2ab-02 1").is_empty());
+    assert_eq!(codes(beside(), "path tap2ab-02 101"), ["wrong-tag"]);
+    assert_eq!(codes(beside(), "path 101 tap2ab-02"), ["wrong-tag"]);
+    assert_eq!(codes(beside(), "path tap2ab-02 untagged"), ["wrong-tag"]);
+    let mut access = beside();
+    port(&mut access, "eth9").tag = Optional(Some(1));
+    assert!(codes(access, "path tap2ab-02 untagged").is_empty());
+}
+
+#[test]
+fn a_tunnel_without_its_address_carries_nothing() {
+    for line in [
+        "vedge-otep br-int vxlan-1",
+        "otep-vedge 192.0.2.12 br-tun",
+        "otep-vconnector vxlan-1 br-tun",
+        "path tap2ab-02 192.0.2.12",
+    ] {
+        let mut host = host();
+        host.tunnels.addresses.clear();
+        let text = "vxlan-1: its local address 192.0.2.11 is on no device of this host".to_owned();
+        assert_eq!(found(host, line), [("no-local", text)], "{line}");
+    }
+}
+
+#[test]
+fn ports_of_a_bridge_that_is_switched_off_are_not_blamed() {
+    let mut off = host();
+    link(&mut off, "qbr1ab-01").admin_up = false;
+    for name in ["tap1ab-01", "qvb1ab-01"] {
+        link(&mut off, name).port = Some(BridgePort::default());
+    }
+    let text = "qbr1ab-01 is switched off (admin-down)".to_owned();
+    assert_eq!(found(off, "path tap1ab-01 eth1"), [("admin-down", text)]);
+}
+
+#[test]
+fn a_nic_with_an_address_of_its_own_carries_it_untagged() {
+    let with = |index, line: &str| {
+        let mut host = host();
+        let tagged = Link { vlan: 5.try_into().ok(), partner: Some(11), ..up("bd9.5", 12) };
+        host.links.push(of_kind("vlan", tagged));
+        host.tunnels.addresses.push((index, "203.0.113.7".parse().expect("an address")));
+        judged(host, line)
+    };
+    let report = with(11, "host_pnic-network bd9 untagged");
+    assert_eq!(report.findings, []);
+    assert_eq!(report.when_ok, "joined: bd9 -> untagged");
+    let told = |report: &Report| report.evidence.iter().any(|e| e.text.contains("own address"));
+    assert!(told(&report), "{:?}", report.evidence);
+    // What a VLAN device has leaves with a tag.
+    let vlan = with(12, "host_pnic-network bd9 untagged");
+    assert_eq!(vlan.findings.len(), 1);
+}
+
+#[test]
+fn a_path_has_two_ends() {
+    assert!(two_ends(&args("path eth1 eth1")).is_err());
+    assert!(two_ends(&args("path eth1 br-ex")).is_ok());
+    assert!(two_ends(&args("vservice-vnic ns1 ns1")).is_ok());
 }
 
 #[test]
@@ -614,7 +809,8 @@ fn no_way_turns_round_on_a_nic() {
 
 #[test]
 fn what_a_vlan_device_carries_has_its_tag_on_the_wire() {
-    for (nic, is) in [("bond9", "in no bridge"), ("b0", "in no bridge"), ("bond9.7", "VLAN 7")] {
+    const ALONE: &str = "in no bridge and has no address";
+    for (nic, is) in [("bond9", ALONE), ("b0", ALONE), ("bond9.7", "VLAN 7")] {
         let found = found(with_bond_of_the_kernel(), &format!("host_pnic-network {nic} untagged"));
         let text = format!("{nic} does not carry what has no tag: it is {is}");
         assert_eq!(found, [("not-joined", text)]);

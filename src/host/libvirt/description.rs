@@ -12,6 +12,8 @@ pub struct Vnic {
     pub mac: Option<Mac>,
     /// The bridge it was plugged into when it was made.
     pub bridge: Option<String>,
+    /// The socket over which a vhost-user vNIC meets its port.
+    pub socket: Option<String>,
     /// `interfaceid` of a port of Open vSwitch.
     pub iface_id: Option<String>,
     /// Its cable is unplugged (`<link state='down'/>`).
@@ -71,7 +73,7 @@ fn take(vnics: &mut Vec<Vnic>, within: &[&str], attributes: &[(&str, String)]) {
     match inner {
         ["target"] => vnic.target = value("dev"),
         ["mac"] => vnic.mac = value("address").and_then(|mac| mac.parse().ok()),
-        ["source"] => vnic.bridge = value("bridge"),
+        ["source"] => (vnic.bridge, vnic.socket) = (value("bridge"), value("path")),
         ["virtualport", "parameters"] => vnic.iface_id = value("interfaceid"),
         ["link"] => vnic.unplugged = value("state").is_some_and(|state| state == "down"),
         _ => {}
@@ -186,6 +188,10 @@ mod tests {
       <target dev="tap&quot;2"/>
       <link state='down'/>
     </interface>
+    <interface type='vhostuser'>
+      <source type='unix' path='/run/vhost/vhu3' mode='server'><reconnect enabled='no'/></source>
+      <target dev='vhu3'/>
+    </interface>
     <hostdev><source bridge='no'/></hostdev>
   </devices>
 </domain>
@@ -206,8 +212,14 @@ mod tests {
             bridge: Some("br-int".into()),
             iface_id: Some("1ab00002-02aa-4000-8000-000000000002".into()),
             unplugged: true,
+            ..Vnic::default()
         };
-        assert_eq!(found, [first, second]);
+        let third = Vnic {
+            target: Some("vhu3".into()),
+            socket: Some("/run/vhost/vhu3".into()),
+            ..Vnic::default()
+        };
+        assert_eq!(found, [first, second, third]);
     }
 
     #[test]

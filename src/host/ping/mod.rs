@@ -376,12 +376,15 @@ impl<'p> Run<'p> {
     }
 
     /// Waits for replies. While there is more to send soon, they wait for the end of the pause:
-    /// the kernel has noted when each came, and waking up for every one costs more than it.
+    /// the kernel has noted when each came, and waking up for every one costs more than it. Not at
+    /// the start: the kernel begins to stamp by work that it puts off (`net_enable_timestamp`), and
+    /// what comes before carries the time at which it is read.
     fn listen(&mut self, at_most: Duration, more_to_send: bool) {
         const SOON: Duration = Duration::from_millis(100);
+        let stamped = self.started.elapsed() >= SOON;
         {
             let sockets = self.sockets.iter().flatten();
-            let sockets = sockets.filter(|_| !more_to_send || at_most > SOON);
+            let sockets = sockets.filter(|_| !more_to_send || at_most > SOON || !stamped);
             let mut fds: Vec<PollFd> =
                 sockets.map(|(socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
             ppoll(&mut fds, Some(TimeSpec::from(at_most)), None).ok();

@@ -105,6 +105,17 @@ nodes() {
       </interface>
     </devices>
   </domain>
+  <domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
+    <test:runstate>1</test:runstate>
+    <name>instance-00000004</name><uuid>44444444-abcd-4000-8000-000000000001</uuid>
+    <memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type>hvm</type></os>
+    <devices>
+      <interface type='vhostuser'>
+        <mac address='fa:16:3e:00:00:04'/>
+        <source type='unix' path='/run/vhost/vhu4ab-04' mode='server'/><model type='virtio'/>
+      </interface>
+    </devices>
+  </domain>
 </node>
 EOF
 }

@@ -6,7 +6,7 @@ scene() {
   ip netns add h2; ip -n h2 link set lo up
   wire near h2 far
   ip addr add 10.77.0.1/16 dev near
-  ip link add vx0 type vxlan id 7 local 10.77.0.1 dstport 4789
+  ip link add vx0 type vxlan id 7 local 10.77.0.1 dstport 4789; up vx0
   local far; far=$(ip -n h2 -o link show far | sed -n 's,.*link/ether \([^ ]*\).*,\1,p')
   remotes | sed 's,.*,addr add &/16 dev far,' | ip -n h2 -batch -
   remotes | sed 's,.*,fdb append 00:00:00:00:00:00 dev vx0 dst &,' | bridge -batch -

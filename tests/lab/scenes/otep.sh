@@ -20,7 +20,7 @@ scene() {
      $(otep t-geneve geneve 192.0.2.12) $(otep t-gre gre 192.0.2.13) options:local_ip=192.0.2.11 \
      $(otep t-flow vxlan flow) options:dst_port=4800
   vs2 $(otep t-vxlan vxlan 192.0.2.11) options:local_ip=192.0.2.12 bfd:enable=true bfd:min_rx=300 bfd:min_tx=300
-  ip link add vx0 type vxlan id 7 local 192.0.2.11 remote 192.0.2.14 dstport 4790
+  ip link add vx0 type vxlan id 7 local 192.0.2.11 remote 192.0.2.14 dstport 4790; up vx0
   bridge fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.12
   bridge fdb append 00:00:00:00:00:01 dev vx0 dst 192.0.2.14
   vs wait-until Interface t-vxlan bfd_status:state=up
