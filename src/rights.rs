@@ -92,6 +92,11 @@ pub fn keep_only(names: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether there is a capability, in effect or to lend.
+pub fn has(capability: Capability) -> bool {
+    read().is_ok_and(|sets| sets.permitted & capability.bit() != 0)
+}
+
 /// Does something with a capability in effect, if there is one to lend.
 pub fn lend<T>(capability: Capability, errand: impl FnOnce() -> T) -> T {
     let now = read().ok().filter(|sets| sets.permitted & !sets.effective & capability.bit() != 0);

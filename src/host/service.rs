@@ -109,29 +109,18 @@ impl Host {
     /// # Errors
     /// `/proc` cannot be read.
     pub fn daemons(&self, netns: &Netns, wanted: &Wanted) -> Result<Daemons, Trouble> {
-        rights::lend(SYS_PTRACE, || self.look_for_daemons(netns, wanted))
-    }
-
-    fn look_for_daemons(&self, netns: &Netns, wanted: &Wanted) -> Result<Daemons, Trouble> {
         (self.announce)("the processes of the namespace (/proc)");
-        let mut daemons = Daemons::default();
         if wanted.names.is_empty() {
-            return Ok(daemons);
+            return Ok(Daemons::default());
         }
         let mut places = Places::new(netns, wanted);
-        for (name, recorded) in &wanted.records.pids {
-            let fate = places.fate(name, recorded);
-            let (daemon, recorded) = (name.clone(), recorded.clone());
-            daemons.records.push(Record { daemon, recorded, fate });
-        }
-        let mut known: Vec<(i32, By)> = daemons.records.iter().filter_map(Record::here).collect();
-        daemons.found = look_at(&known);
+        let mut daemons = rights::lend(SYS_PTRACE, || places.recorded());
         if !daemons.suffice(wanted) || daemons.are_not_all(netns, wanted) {
-            known.extend(places.search().map_err(|e| Trouble::of("/proc", &e))?);
+            rights::lend(SYS_PTRACE, || daemons.find_more(&mut places))
+                .map_err(|e| Trouble::of("/proc", &e))?;
             daemons.hidden = places.hidden(netns);
-            daemons.found = look_at(&known);
         }
-        self.look_again_at_sleepers(&mut daemons.found);
+        rights::lend(SYS_PTRACE, || self.look_again_at_sleepers(&mut daemons.found));
         Ok(daemons)
     }
 
@@ -260,6 +249,18 @@ impl<'p> Places<'p> {
         }
     }
 
+    /// What pid files name.
+    fn recorded(&mut self) -> Daemons {
+        let mut daemons = Daemons::default();
+        for (name, recorded) in &self.wanted.records.pids {
+            let fate = self.fate(name, recorded);
+            let (daemon, recorded) = (name.clone(), recorded.clone());
+            daemons.records.push(Record { daemon, recorded, fate });
+        }
+        daemons.found = look_at(&daemons.known());
+        daemons
+    }
+
     /// The wanted processes that are in the namespace, or seem to be.
     fn search(&mut self) -> io::Result<Vec<(i32, By)>> {
         let mut found = Vec::new();
@@ -287,7 +288,10 @@ impl<'p> Places<'p> {
 
     /// Why a search may have missed some.
     fn hidden(&self, netns: &Netns) -> Option<Hidden> {
-        if self.denied || !process::shows_all() {
+        // One that refuses even who has the right (the first process of some containers) hides only
+        // what it may be by its name.
+        let may_not_look = self.veiled && !rights::has(SYS_PTRACE);
+        if self.denied || may_not_look || !process::shows_all() {
             return Some(Hidden::Denied);
         }
         if self.inhabited || process::sees_all_pids() {
@@ -298,11 +302,8 @@ impl<'p> Places<'p> {
         // any other network namespace is seen either.
         let from = Vantage::Inside(netns);
         let betrayed = self.wanted.names.iter().any(|name| trace::is_left(name, netns, from));
-        match (betrayed, netns.may_not_be_entered() && !self.abroad) {
-            (false, false) => None,
-            (false, true) if self.veiled => Some(Hidden::Denied),
-            _ => Some(Hidden::OtherPids),
-        }
+        let blind = betrayed || (netns.may_not_be_entered() && !self.abroad);
+        blind.then_some(Hidden::OtherPids)
     }
 
     fn fate(&mut self, name: &str, recorded: &Recorded) -> Fate {
@@ -393,6 +394,19 @@ impl Daemons {
     /// Whether a process of this name is there that has not ended.
     pub fn has_alive(&self, name: &str) -> bool {
         self.found.iter().any(|daemon| daemon.is(name) && daemon.process.state != State::Dead)
+    }
+
+    /// The processes that pid files name rightly.
+    fn known(&self) -> Vec<(i32, By)> {
+        self.records.iter().filter_map(Record::here).collect()
+    }
+
+    /// Adds what a search of all processes finds.
+    fn find_more(&mut self, places: &mut Places) -> io::Result<()> {
+        let mut known = self.known();
+        known.extend(places.search()?);
+        self.found = look_at(&known);
+        Ok(())
     }
 
     /// Sockets in the namespace show a daemon that no pid file names.
