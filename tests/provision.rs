@@ -1141,6 +1141,130 @@ struct CoreClientPart {
     subscriptions: Vec<String>,
 }
 
+/// What stands in a file beside the clients', a section each.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreSettings {
+    api: Option<CoreApi>,
+    client: Option<CoreServer>,
+    keepalive: Option<CoreKeepalive>,
+    filters: Option<BTreeMap<String, CoreFilter>>,
+    handlers: Option<BTreeMap<String, CoreHandler>>,
+    rabbitmq: Option<CoreRabbit>,
+    redis: Option<CorePlace>,
+    transport: Option<CoreTransport>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreApi {
+    bind: String,
+    host: String,
+    port: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreServer {
+    name: String,
+    address: String,
+    environment: String,
+    subscriptions: Vec<String>,
+    socket: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreKeepalive {
+    handlers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreFilter {
+    attributes: BTreeMap<String, Value>,
+    negate: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreHandler {
+    r#type: String,
+    command: String,
+    filter: String,
+    timeout: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreRabbit {
+    host: String,
+    port: u16,
+    user: String,
+    password: String,
+    vhost: String,
+    ssl: CoreSsl,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreSsl {
+    cert_chain_file: String,
+    private_key_file: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CorePlace {
+    host: String,
+    port: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "a schema: that it can be read is the test")]
+struct CoreTransport {
+    name: String,
+    reconnect_on_error: bool,
+}
+
+#[test]
+fn every_file_of_sensu_core_beside_the_clients_is_as_it_is_read() {
+    let site = Site::new("core-settings");
+    site.rendered(&[], 0);
+    let mut sections = BTreeSet::new();
+    let all = files(&site.path("out"));
+    let clients = |path: &str| path.starts_with("host/") && path.ends_with("/client.json");
+    let json = |path: &str| path.ends_with(".json") && !clients(path);
+    for (path, text) in all.iter().filter(|(path, _)| json(path)) {
+        let settings: CoreSettings =
+            serde_json::from_str(text).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let there = [
+            ("api", settings.api.is_some()),
+            ("client", settings.client.is_some()),
+            ("filters", settings.filters.is_some()),
+            ("handlers", settings.handlers.is_some()),
+            ("rabbitmq", settings.rabbitmq.is_some()),
+            ("redis", settings.redis.is_some()),
+            ("transport", settings.transport.is_some()),
+        ];
+        // Each file is called like what it holds.
+        let holds: Vec<&str> = there.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
+        assert_eq!(holds, [path.rsplit('/').next().expect("a name").trim_end_matches(".json")]);
+        sections.extend(holds);
+    }
+    assert_eq!(sections.len(), 7, "{sections:?}");
+}
+
 #[test]
 fn sensu_core_gets_what_its_documentation_asks_for() {
     let site = Site::new("core");
