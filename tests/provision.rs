@@ -250,7 +250,7 @@ fn what_is_right_is_left_alone_and_only_owner_and_group_read() {
     assert_eq!(before.mode() & 0o7777, 0o640);
     assert_eq!(fs::metadata(site.path("out/server")).expect("a directory").mode() & 0o7777, 0o750);
     let said = site.rendered(&[], 0);
-    assert_eq!(said.out, "19 checks on 3 hosts: nothing changed\n");
+    assert_eq!(said.out, "20 checks on 3 hosts: nothing changed\n");
     let after = fs::metadata(&client).expect("a file");
     assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
     // A mode that somebody changed is set right.
@@ -1078,7 +1078,7 @@ fn templates_of_calipso_give_the_same_checks_as_the_built_in_ones() {
     };
     // Theirs does not quote its list, which `;` would part.
     assert_eq!(comparable(&theirs), comparable(&built_in));
-    assert_eq!(comparable(&theirs).len(), 19);
+    assert_eq!(comparable(&theirs).len(), 20);
     let names = |site: &Site| files(&site.path("out")).into_keys().collect::<Vec<_>>();
     assert_eq!(names(&theirs), names(&built_in));
 }
