@@ -546,6 +546,43 @@ fn a_bond_is_judged_by_its_own_members_and_in_a_domain_for_them() {
     expect_all(&[("check_pnic_vpp", 3, &["unreadable"])], |line| vpp.check(line));
 }
 
+/// Which interfaces a bond carries is asked, which stops VPP's workers, only where the verdict depends
+/// on it.
+#[test]
+fn a_bond_that_carries_no_pnic_is_not_a_pnic_s_business() {
+    let software = |bond: &str| {
+        format!(
+            "              Name               Idx    State  MTU (L3/IP4/IP6/MPLS)     Counter          Count     \n\
+             {:<32}{:^5}{bond:^10}9000/0/0/0\n{:<32}{:^5}{:^10}9000/0/0/0\n",
+            "BondEthernet1", 5, "GigabitEthernet0/8/0", 1, "up"
+        )
+    };
+    let hardware = "              Name                Idx   Link  Hardware\n\
+                    BondEthernet1                      5     up   BondEthernet1\n  Link speed: unknown\n\
+                    GigabitEthernet0/8/0               1     up   GigabitEthernet0/8/0\n  Link speed: 10 Gbps\n";
+    let carries = |member: &str| {
+        format!(
+            "BondEthernet1\n  mode: xor\n  load balance: l34\n  number of active members: 1\n    {member}\n  \
+             number of members: 1\n    {member}\n  device instance: 1\n"
+        )
+    };
+    for (state, member, exit, asks) in [
+        ("up", "host-a", 0, false),
+        ("down", "host-a", 0, true),
+        ("down", "GigabitEthernet0/8/0", 2, true),
+    ] {
+        let replies = Replies::default()
+            .with("show interface", &software(state))
+            .with("show hardware-interfaces brief", hardware)
+            .with("show bond details", &carries(member));
+        let vpp = Vpp::up(&format!("bond-{state}"), replies, Manner::Prompt);
+        let said = vpp.check("check_pnic_vpp");
+        assert_eq!(said.exit, Some(exit), "{state} {member}: {said:?}");
+        let asked = vpp.commands().iter().any(|command| command == "show bond details");
+        assert_eq!(asked, asks, "{state} {member}");
+    }
+}
+
 /// Names are cut at 32 bytes in both tables; two that are shown alike must not be mixed up.
 #[test]
 fn long_names_are_told_apart() {

@@ -186,7 +186,8 @@ fn wanted(args: &Args, kind: &Kind, name: &str) -> bool {
     }
 }
 
-/// What stops VPP's workers while it prints is asked for only where it is wanted.
+/// What stops VPP's workers while it prints is asked for only where it is wanted, or where a bond would
+/// be red that may carry nothing of the kind.
 fn details(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked, seen: &mut Seen) {
     let (metrics, facts) = (&kind.metrics, &kind.facts);
     let wanted = |names: &[&str]| args.metrics || asked.any(names);
@@ -200,6 +201,8 @@ fn details(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked, seen:
         seen.guests.extend(guests.flatten().into_iter().flatten());
     }
     let [members, active, lacp] = [metrics.members, metrics.members_active, metrics.lacp_partners];
+    let red = |row: &Interface| row.admin != Admin::Up || row.link != Link::Up;
+    let red_bond = seen.interfaces.found.iter().any(|row| is_bond(&row.name) && red(row));
     if bond && wanted(&[members.name, active.name, lacp.name, facts.bond_mode.name]) {
         seen.bonds = seen.keep("show bond details", session.bonds());
         if seen.bonds.iter().flatten().any(|bond| bond.mode == "lacp") {
@@ -208,6 +211,11 @@ fn details(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked, seen:
         if by_default(args) {
             seen.leave_out_bonds_without(kind.is);
         }
+    } else if by_default(args) && red_bond {
+        // Only now does the verdict depend on what it carries.
+        seen.bonds = seen.keep("show bond details", session.bonds());
+        seen.leave_out_bonds_without(kind.is);
+        seen.bonds = None;
     }
 }
 
