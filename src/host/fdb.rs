@@ -3,7 +3,7 @@
 
 use crate::host::link::Link;
 use crate::host::mac::Mac;
-use crate::host::netlink::{Question, Route, attributes, number};
+use crate::host::netlink::{IFINFO, NDMSG, Question, Route, attributes, number};
 use crate::host::trouble::{Trouble, Why};
 use netlink_packet_core::NlasIterator;
 use std::collections::BTreeSet;
@@ -38,7 +38,6 @@ pub enum Origin {
 
 /// Who is asked, for what goes wrong.
 const WHOM: &str = "the kernel (RTM_GETNEIGH)";
-const NDMSG: usize = 12;
 const NDA_MASTER: u16 = 9;
 /// `NTF_EXT_LEARNED`: told by hardware or by a control plane.
 const EXT_LEARNED: u8 = 0x10;
@@ -151,8 +150,6 @@ impl Route {
         Ok(entries)
     }
 }
-
-const IFINFO: usize = 16;
 
 /// The fixed part of a question: its first byte is the family, the rest is 0.
 fn family(length: usize) -> Vec<u8> {

@@ -4,7 +4,7 @@
 
 use crate::host::Host;
 use crate::host::mac::Mac;
-use crate::host::netlink::{self, Dump, Question, Route, attributes, number, string};
+use crate::host::netlink::{self, Dump, IFINFO, Question, Route, attributes, number, string};
 use crate::host::trouble::{Trouble, Why};
 use socket2::{Domain, Type};
 use std::fmt;
@@ -241,8 +241,6 @@ pub struct Counters {
 
 /// Who is asked, for what goes wrong.
 const WHOM: &str = "the kernel (RTM_GETLINK)";
-/// The length of `ifinfomsg`.
-const IFINFO: usize = 16;
 
 impl Host {
     /// A device of our network namespace; `None` where there is none of that name.

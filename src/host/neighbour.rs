@@ -4,7 +4,7 @@
 //! address of an entry that failed.
 
 use crate::host::mac::Mac;
-use crate::host::netlink::{Dump, Question, Route, attributes, number};
+use crate::host::netlink::{Dump, NDMSG, Question, Route, attributes, number};
 use crate::host::trouble::{Trouble, Why};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -112,8 +112,6 @@ impl Neighbour {
 
 /// Who is asked, for what goes wrong.
 const WHOM: &str = "the kernel (RTM_GETNEIGH)";
-/// The length of `ndmsg`.
-const NDMSG: usize = 12;
 
 impl Route {
     /// All neighbours, IPv4 and IPv6.

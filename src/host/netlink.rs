@@ -11,6 +11,10 @@ use netlink_sys::{
 use std::io;
 
 const HEADER: usize = 16;
+/// The lengths of `ifinfomsg` and `ndmsg`, the fixed parts of questions and answers about devices and
+/// about neighbours.
+pub(super) const IFINFO: usize = 16;
+pub(super) const NDMSG: usize = 12;
 /// The largest part of a dump that a kernel of today sends, twice.
 const BUFFER: usize = 64 << 10;
 

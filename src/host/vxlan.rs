@@ -1,6 +1,8 @@
 //! VXLAN devices of the kernel, and where their forwarding tables send what.
 
-use crate::host::netlink::{self, Dump, Question, Route, attributes, number, string};
+use crate::host::netlink::{
+    self, Dump, IFINFO, NDMSG, Question, Route, attributes, number, string,
+};
 use crate::host::route::ip;
 use crate::host::trouble::Trouble;
 use std::collections::BTreeMap;
@@ -22,9 +24,6 @@ pub struct Vxlan {
     /// Remotes come with each packet: Open vSwitch and other control planes drive it.
     pub by_packet: bool,
 }
-
-const IFINFO: usize = 16;
-const NDMSG: usize = 12;
 
 impl Route {
     /// All VXLAN devices.
