@@ -1,8 +1,8 @@
-//! What the checks of bridges share: the name of one, and what is said where the kernel has no
-//! bridge of that name and Open vSwitch has none either, or does not say.
+//! What the checks of bridges share: what is said where the kernel has no bridge of a name and Open
+//! vSwitch has none either, or does not say.
 
 use crate::checks::ovs_life::{self, LifeCodes};
-use crate::host::link::{Link, plain_name};
+use crate::host::link::Link;
 use crate::host::ovs::daemon::Daemon;
 use crate::host::process::Process;
 use crate::host::{Trouble, Why};
@@ -10,11 +10,6 @@ use crate::plugin::code::FORBIDDEN;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Code;
 use crate::plugin::status::Status;
-
-/// A bridge's or port's name: Open vSwitch allows longer ones than the kernel.
-pub(super) fn name(text: &str) -> Result<String, String> {
-    plain_name(text, "a name", 255).map(|()| text.to_owned())
-}
 
 /// Whether a device is a bridge of the kernel.
 pub(super) fn is_bridge(link: &Link) -> bool {

@@ -6,12 +6,12 @@ use crate::checks::device::{self, DeviceCodes};
 use crate::checks::ovs_life::{self, LifeCodes};
 use crate::checks::ovs_place::PlaceArgs;
 use crate::checks::path::{self, Fault, PathArgs, PathCodes, Times, ms};
-use crate::host::link::{Link, plain_name};
+use crate::host::link::Link;
 use crate::host::ovs::tunnels::{Tunnel, Tunnels};
 use crate::host::ping::{Echoes, Families, NoPing, Pinged, Stop, Target};
 use crate::host::route::Way;
 use crate::host::vxlan::Vxlan;
-use crate::host::{Host, Trouble, Why};
+use crate::host::{Host, Trouble, Why, words};
 use crate::manifest::check_otep::{SPEC, code, fact, metric};
 use crate::plugin;
 use crate::plugin::args::DEADLINE;
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "IP")]
     pub remote: Vec<IpAddr>,
     /// Only this tunnel port or VXLAN device; repeatable
-    #[arg(long, value_name = "NAME", value_parser = port_name)]
+    #[arg(long, value_name = "NAME", value_parser = words::name)]
     pub port: Vec<String>,
     /// What is sent.
     #[command(flatten)]
@@ -42,10 +42,6 @@ pub struct Args {
     /// Where Open vSwitch is.
     #[command(flatten)]
     pub place: PlaceArgs,
-}
-
-fn port_name(text: &str) -> Result<String, String> {
-    plain_name(text, "a name", 255).map(|()| text.to_owned())
 }
 
 const LIFE: LifeCodes =

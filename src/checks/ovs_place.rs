@@ -1,6 +1,7 @@
 //! Which Open vSwitch a check is about: the arguments that every check of one has.
 
 use crate::host::ovs::{self, Database, Place};
+use crate::host::words;
 use crate::rights;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct PlaceArgs {
     /// Run directory [default: $OVS_RUNDIR, /var/run/openvswitch]
-    #[arg(long, value_name = "DIR", value_parser = ovs::absolute)]
+    #[arg(long, value_name = "DIR", value_parser = words::absolute)]
     pub rundir: Option<PathBuf>,
     /// Database, unix:PATH or tcp:ADDRESS:PORT [default: unix:RUNDIR/db.sock]
     #[arg(long, value_name = "REMOTE")]
@@ -23,9 +24,8 @@ impl PlaceArgs {
     pub fn place(&self) -> Result<Place, String> {
         let rundir = match (&self.rundir, std::env::var_os("OVS_RUNDIR")) {
             (Some(rundir), _) => rundir.clone(),
-            (None, Some(dir)) if !dir.is_empty() => {
-                ovs::absolute(&dir.to_string_lossy()).map_err(|why| format!("OVS_RUNDIR: {why}"))?
-            }
+            (None, Some(dir)) if !dir.is_empty() => words::absolute(&dir.to_string_lossy())
+                .map_err(|why| format!("OVS_RUNDIR: {why}"))?,
             (None, _) => PathBuf::from(ovs::RUNDIR),
         };
         if self.rundir.is_some() || self.db.is_some() {

@@ -5,10 +5,9 @@ use crate::checks::Check;
 use crate::checks::ovs_life::{self, LifeCodes};
 use crate::checks::ovs_place::PlaceArgs;
 use crate::checks::ovs_rules::{PortCodes, Rules, Subject};
-use crate::host::Host;
-use crate::host::link::plain_name;
 use crate::host::ovs::ports::{Devices, Ports, Tables, Wanted};
 use crate::host::ovs::row::{Interface, Port};
+use crate::host::{Host, words};
 use crate::manifest::check_ovs_port::{SPEC, code, fact, metric};
 use crate::plugin;
 use crate::plugin::past::Past;
@@ -17,7 +16,7 @@ use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
 use crate::plugin::text::count;
 use clap::ArgGroup;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 /// See [`SPEC`].
 pub struct OvsPort;
@@ -27,16 +26,16 @@ pub struct OvsPort;
 #[command(group = ArgGroup::new("ports").required(true).multiple(true))]
 pub struct Args {
     /// Ports, or members of bonds, by name
-    #[arg(value_name = "NAME", group = "ports", value_parser = ovs_name)]
+    #[arg(value_name = "NAME", group = "ports", value_parser = words::name)]
     pub names: Vec<String>,
     /// Ports by Neutron's port id (external_ids:iface-id); repeatable
-    #[arg(long, group = "ports", value_name = "ID", value_parser = ovs_name, conflicts_with_all = ["names", "all"])]
+    #[arg(long, group = "ports", value_name = "ID", value_parser = words::name, conflicts_with_all = ["names", "all"])]
     pub iface_id: Vec<String>,
     /// Ports of this bridge: all of them, or those also named otherwise
-    #[arg(long, group = "ports", value_name = "BRIDGE", value_parser = ovs_name)]
+    #[arg(long, group = "ports", value_name = "BRIDGE", value_parser = words::name)]
     pub bridge: Option<String>,
     /// Ports whose name matches
-    #[arg(long = "match", group = "ports", value_name = "REGEX", value_parser = regex, conflicts_with_all = ["names", "iface_id"])]
+    #[arg(long = "match", group = "ports", value_name = "REGEX", value_parser = words::regex, conflicts_with_all = ["names", "iface_id"])]
     pub match_: Option<Regex>,
     /// Every port
     #[arg(long, group = "ports", conflicts_with = "names")]
@@ -44,20 +43,6 @@ pub struct Args {
     /// Where Open vSwitch is.
     #[command(flatten)]
     pub place: PlaceArgs,
-}
-
-fn ovs_name(text: &str) -> Result<String, String> {
-    plain_name(text, "a name", 255).map(|()| text.to_owned())
-}
-
-pub(super) fn regex(text: &str) -> Result<Regex, String> {
-    const LONGEST: usize = 1024;
-    if text.is_empty() || text.len() > LONGEST {
-        return Err(format!("write 1 to {LONGEST} bytes"));
-    }
-    // Names are ASCII; tables of Unicode would be a third of the binary.
-    let regex = RegexBuilder::new(text).unicode(false).build();
-    regex.map_err(|e| e.to_string().lines().last().unwrap_or("no regex").to_owned())
 }
 
 const CODES: LifeCodes =

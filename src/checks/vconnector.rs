@@ -16,7 +16,7 @@ use crate::host::ovs::Place;
 use crate::host::ovs::bridges::{self, Configured, Seen};
 use crate::host::vpp::NoAnswer;
 use crate::host::vpp::bridge::Bridge;
-use crate::host::{Host, Trouble};
+use crate::host::{Host, Trouble, words};
 use crate::manifest::check_vconnector::{SPEC, code, fact, metric};
 use crate::plugin::code::{UNREADABLE, USAGE};
 use crate::plugin::past::Past;
@@ -36,7 +36,7 @@ pub struct Vconnector;
 #[command(mut_arg("socket", |arg| arg.conflicts_with("bridge")))]
 pub struct Args {
     /// Name of the bridge
-    #[arg(value_name = "BRIDGE", group = "vconnector", value_parser = bridge::name)]
+    #[arg(value_name = "BRIDGE", group = "vconnector", value_parser = words::name)]
     pub bridge: Option<String>,
     /// Number of a bridge domain of VPP
     #[arg(long, value_name = "ID", group = "vconnector", value_parser = vconnector_vpp::id())]

@@ -2,11 +2,10 @@
 
 use crate::checks::Check;
 use crate::checks::domain::{self, DomainCodes};
-use crate::host::Host;
 use crate::host::libvirt::uri::Uri;
 use crate::host::libvirt::{Answer, Asked, Domain, Figures, Place, Wanted};
-use crate::host::ovs::absolute;
 use crate::host::process::Process;
+use crate::host::{Host, words};
 use crate::manifest::check_vm::{SPEC, code, fact, metric};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
@@ -27,7 +26,7 @@ pub struct Args {
     #[arg(long, default_value = "qemu:///system")]
     pub uri: Uri,
     /// Its socket [default: in /run/libvirt, virtqemud-sock-ro or libvirt-sock-ro]
-    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    #[arg(long, value_name = "PATH", value_parser = words::absolute)]
     pub socket: Option<PathBuf>,
 }
 

@@ -3,7 +3,6 @@
 //! Link is not the administrator's will: an interface that was never switched on shows link `up`.
 //! The one is judged from `show interface`, the other from `show hardware-interfaces`.
 
-use crate::checks::ovs_port::regex;
 use crate::checks::vpp_place::{LifeCodes, PlaceArgs, no_answer};
 use crate::checks::{vconnector_vpp, without_answer};
 use crate::host::vpp::bonds::{Bond, Lacp};
@@ -13,7 +12,7 @@ use crate::host::vpp::interfaces::{
     Admin, Counters, Interface, Interfaces, Link, Wanted, carrier, is_bond, sayable,
 };
 use crate::host::vpp::{NoAnswer, Session};
-use crate::host::{Host, Trouble, Why};
+use crate::host::{Host, Trouble, Why, words};
 use crate::plugin::code::UNREADABLE;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, FactSpec, MetricSpec};
@@ -29,7 +28,7 @@ pub struct Args {
     #[arg(value_name = "NAME", value_parser = interface_name)]
     pub names: Vec<String>,
     /// Interfaces whose name matches
-    #[arg(long = "match", value_name = "REGEX", value_parser = regex, conflicts_with = "names")]
+    #[arg(long = "match", value_name = "REGEX", value_parser = words::regex, conflicts_with = "names")]
     pub match_: Option<Regex>,
     /// Those in this bridge domain; or, by name, those that must be in it
     #[arg(long, value_name = "ID", value_parser = vconnector_vpp::id())]

@@ -29,6 +29,7 @@ pub mod unixctl;
 pub mod vpp;
 pub mod vxlan;
 pub mod window;
+pub mod words;
 
 use std::time::{Duration, Instant};
 pub use trouble::{Trouble, Why};

@@ -2,9 +2,10 @@
 //! UNKNOWN for ever.
 
 use crate::checks::vservice::Role;
-use crate::host::link::{DeviceName, plain_name};
+use crate::host::link::DeviceName;
 use crate::host::mac::Mac;
 use crate::host::netns::NetnsName;
+use crate::host::words;
 use crate::manifest::book::Book;
 use crate::manifest::schema::{Piece, pieces};
 use std::str::FromStr;
@@ -46,7 +47,7 @@ fn understood(binary: &str, field: &str, value: &str) -> Result<(), String> {
         | ("check_vconnector", "name")
         | ("check_vnic_vconnector", "bridge")
         | ("check_ovs_port", "port_id")
-        | ("check_link", "from" | "to") => plain_name(value, "a name", 255),
+        | ("check_link", "from" | "to") => words::name(value).map(drop),
         _ => Ok(()),
     }
 }

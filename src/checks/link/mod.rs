@@ -26,9 +26,9 @@ use crate::host::link::Link;
 use crate::host::mac::Mac;
 use crate::host::netlink::{Dump, Route};
 use crate::host::ovs::ports::{Ports, Wanted};
-use crate::host::ovs::{Place, absolute, bridges};
+use crate::host::ovs::{Place, bridges};
 use crate::host::vxlan::Vxlan;
-use crate::host::{Host, Trouble};
+use crate::host::{Host, Trouble, words};
 use crate::manifest::check_link::{SPEC, code};
 use crate::plugin::code::{FORBIDDEN, USAGE};
 use crate::plugin::past::Past;
@@ -50,13 +50,13 @@ pub struct Args {
     #[arg(value_name = "TYPE")]
     pub kind: types::Link,
     /// One end, by what TYPE says
-    #[arg(value_parser = bridge::name)]
+    #[arg(value_parser = words::name)]
     pub from: String,
     /// The other end
-    #[arg(value_parser = bridge::name)]
+    #[arg(value_parser = words::name)]
     pub to: String,
     /// Neutron's port id that a port on the way must have
-    #[arg(long, value_name = "ID", value_parser = bridge::name)]
+    #[arg(long, value_name = "ID", value_parser = words::name)]
     pub iface_id: Option<String>,
     /// Address that the vNIC must have
     #[arg(long)]
@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, default_value = "qemu:///system")]
     pub uri: Uri,
     /// libvirt's socket [default: in /run/libvirt]
-    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    #[arg(long, value_name = "PATH", value_parser = words::absolute)]
     pub socket: Option<PathBuf>,
     /// Where Open vSwitch is.
     #[command(flatten)]

@@ -15,7 +15,7 @@ use crate::checks::{Check, bridge, without_answer};
 use crate::host::link::Link;
 use crate::host::mac::Mac;
 use crate::host::ovs::{Place, bridges};
-use crate::host::{Host, Trouble};
+use crate::host::{Host, Trouble, words};
 use crate::manifest::check_vnic_vconnector::{SPEC, fact, metric};
 use crate::plugin::code::USAGE;
 use crate::plugin::past::Past;
@@ -33,12 +33,12 @@ pub struct VnicVconnector;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Name of the bridge
-    #[arg(value_parser = bridge::name)]
+    #[arg(value_parser = words::name)]
     pub bridge: String,
     /// Address of the vNIC, as the guest has it, in any notation
     pub mac: Mac,
     /// The port it must be behind [default: the guest's tap; else any but an uplink]
-    #[arg(long, value_name = "NAME", value_parser = bridge::name)]
+    #[arg(long, value_name = "NAME", value_parser = words::name)]
     pub port: Option<String>,
     /// Where Open vSwitch is.
     #[command(flatten)]

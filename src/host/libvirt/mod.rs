@@ -7,10 +7,10 @@ pub mod state;
 pub mod uri;
 mod xdr;
 
-use crate::host::link::plain_name;
 use crate::host::pidfile::{self, Holder};
 use crate::host::process::{self, Depth, Process};
 use crate::host::talk::{Outcome, Remote, Talk, converse};
+use crate::host::words::plain_name;
 use crate::host::{Host, Trouble, Why};
 use description::Vnic;
 use dialogue::Conversation;

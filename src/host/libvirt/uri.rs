@@ -1,7 +1,7 @@
 //! Where a libvirt is and what it is asked to open: libvirt's URIs, as far as they name a daemon of
 //! this machine.
 
-use crate::host::ovs::absolute;
+use crate::host::words::absolute;
 use std::path::PathBuf;
 use std::str::FromStr;
 

@@ -5,6 +5,7 @@
 
 mod dns;
 
+use crate::host::words::plain_name;
 use crate::host::{Host, Trouble, Why};
 use crate::rights;
 use std::fs;
@@ -32,7 +33,7 @@ impl FromStr for HostName {
         if let Some((address, device)) = text.split_once('%')
             && let Ok(address) = address.parse::<Ipv6Addr>()
         {
-            crate::host::link::plain_name(device, "a device name", 15)?;
+            plain_name(device, "a device name", 15)?;
             return Ok(Self::Address(IpAddr::V6(address), Some(device.to_owned())));
         }
         let name = text.strip_suffix('.').unwrap_or(text);

@@ -8,6 +8,7 @@ pub mod tunnels;
 pub mod vitals;
 
 use crate::host::talk::{Dialogue, Line, Outcome, Remote, Talk};
+pub use crate::host::words::absolute;
 use crate::rights::{self, DAC_OVERRIDE};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -78,20 +79,6 @@ impl FromStr for Database {
             }
             _ => Err(bad()),
         }
-    }
-}
-
-/// A path that names one place whatever the working directory is.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn absolute(text: &str) -> Result<PathBuf, String> {
-    const LONGEST: usize = 1024;
-    match text {
-        _ if !text.starts_with('/') => Err(format!("'{text}' is no absolute path")),
-        _ if text.len() > LONGEST => Err(format!("a path of more than {LONGEST} bytes")),
-        _ if text.chars().any(char::is_control) => Err("a path with a control character".into()),
-        _ => Ok(PathBuf::from(text)),
     }
 }
 

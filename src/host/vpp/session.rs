@@ -10,6 +10,7 @@
 
 use super::reply::{self, Reply};
 use crate::host::talk::{Dialogue, Heard, Line, Remote, Talk, converse};
+use crate::host::words::absolute;
 use crate::host::{Host, Trouble, Why};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -45,7 +46,7 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, String> {
         let bare = text.strip_prefix("unix:").unwrap_or(text);
         let remote = if bare.starts_with('/') {
-            Remote::Unix(crate::host::ovs::absolute(bare)?)
+            Remote::Unix(absolute(bare)?)
         } else {
             let bare = bare.strip_prefix("tcp:").unwrap_or(bare);
             let numeric = bare.replacen("localhost:", "127.0.0.1:", 1);
