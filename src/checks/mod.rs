@@ -6,6 +6,7 @@ pub mod device;
 pub mod domain;
 pub mod instance_communications;
 pub mod instance_vnic;
+pub mod libvirt_place;
 pub mod link;
 pub mod neighbour;
 pub mod otep;

@@ -88,7 +88,7 @@ fn is_pnic(name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::checks::vpp_interfaces::Seen;
-    use crate::checks::vpp_place::PlaceArgs;
+    use crate::checks::vpp_place::{MeasureArgs, PlaceArgs};
     use crate::host::vpp::bonds::{Bond, Lacp};
     use crate::host::vpp::guests::Guest;
     use crate::host::vpp::interfaces::{Admin, Bond as DriverBond, Interface, Link};
@@ -120,9 +120,8 @@ mod tests {
             hardware: None,
         });
         change(&mut seen);
-        let place = PlaceArgs { socket: None };
-        let args =
-            Args { names: vec![], match_: None, bridge_domain: Some(10), place, metrics: false };
+        let (place, measure) = (PlaceArgs { socket: None }, MeasureArgs { metrics: false });
+        let args = Args { names: vec![], match_: None, bridge_domain: Some(10), place, measure };
         let report = PnicVpp::judge(&Ok(seen), &args, &Past::default());
         report.findings.iter().map(|finding| finding.code.name).collect()
     }

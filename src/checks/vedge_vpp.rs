@@ -1,6 +1,6 @@
 //! VPP itself: it answers, and its startup configuration was run to the end.
 
-use crate::checks::vpp_place::{LifeCodes, PlaceArgs, no_answer};
+use crate::checks::vpp_place::{LifeCodes, MeasureArgs, PlaceArgs, no_answer};
 use crate::checks::{Check, without_answer};
 use crate::host::process::{self, Depth, Process};
 use crate::host::vpp::vitals::{ErrorCounter, Optional, Pool, Startup, Vitals};
@@ -23,9 +23,9 @@ pub struct Args {
     /// Where VPP is.
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// Also measure what stops VPP's workers for a moment
-    #[arg(long)]
-    pub metrics: bool,
+    /// What is measured.
+    #[command(flatten)]
+    pub measure: MeasureArgs,
 }
 
 const CODES: LifeCodes =
@@ -75,7 +75,7 @@ impl Check for VedgeVpp {
         let mut session = Session::new(&place, host);
         let vitals = session.vitals().map_err(|trouble| session.no_answer(trouble));
         let extras = match &vitals {
-            Ok(_) => extras(&mut session, asked, args.metrics),
+            Ok(_) => extras(&mut session, asked, args.measure.metrics),
             Err(_) => Extras::default(),
         };
         let pid = session.peer_pid().filter(|_| vitals.is_ok());
@@ -252,7 +252,8 @@ mod tests {
     }
 
     fn judged(seen: Seen, past: &Past) -> Report {
-        let args = Args { place: PlaceArgs { socket: None }, metrics: false };
+        let args =
+            Args { place: PlaceArgs { socket: None }, measure: MeasureArgs { metrics: false } };
         VedgeVpp::judge(&seen, &args, past)
     }
 

@@ -2,33 +2,34 @@
 
 use crate::checks::Check;
 use crate::checks::domain::{self, DomainCodes};
-use crate::host::libvirt::uri::Uri;
-use crate::host::libvirt::{Answer, Asked, Domain, Figures, Place, Wanted};
+use crate::checks::libvirt_place::PlaceArgs;
+use crate::host::Host;
+use crate::host::libvirt::{Answer, Asked, Domain, Figures, Wanted};
 use crate::host::process::Process;
-use crate::host::{Host, words};
 use crate::manifest::check_vm::{SPEC, code, fact, metric};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Spec;
 use crate::plugin::text::span;
-use std::path::PathBuf;
 
 /// See [`SPEC`].
 pub struct Vm;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("uri", |arg| arg.help("What libvirt is asked to open, on this machine")))]
+#[command(mut_arg("socket", |arg| arg.help(SOCKET_HELP)))]
 pub struct Args {
     /// The domain's name or UUID, as `virsh list --all` shows it
     #[arg(value_name = "NAME|UUID")]
     pub domain: Wanted,
-    /// What libvirt is asked to open, on this machine
-    #[arg(long, default_value = "qemu:///system")]
-    pub uri: Uri,
-    /// Its socket [default: in /run/libvirt, virtqemud-sock-ro or libvirt-sock-ro]
-    #[arg(long, value_name = "PATH", value_parser = words::absolute)]
-    pub socket: Option<PathBuf>,
+    /// Where libvirt is.
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }
+
+const SOCKET_HELP: &str =
+    "Its socket [default: in /run/libvirt, virtqemud-sock-ro or libvirt-sock-ro]";
 
 const CODES: DomainCodes = DomainCodes {
     absent: code::ABSENT,
@@ -53,8 +54,7 @@ impl Check for Vm {
     type Facts = Asked;
 
     fn gather(args: &Args, host: &Host) -> Self::Facts {
-        let place = Place { uri: args.uri.clone(), socket: args.socket.clone() };
-        host.domain(&place, &args.domain)
+        host.domain(&args.place.place(), &args.domain)
     }
 
     fn judge(asked: &Asked, args: &Args, past: &Past) -> Report {
@@ -68,7 +68,7 @@ fn judge_asked(report: &mut Report, asked: &Asked, args: &Args, past: &Past) {
     if let Ok(Answer::Domain(domain)) = &asked.answer {
         judge_domain(report, domain, asked, past);
     } else if let Some((code, text)) =
-        domain::unknown(asked, args.domain.as_str(), args.socket.is_some(), &CODES)
+        domain::unknown(asked, args.domain.as_str(), args.place.socket.is_some(), &CODES)
     {
         report.find(code, text);
     }
@@ -79,7 +79,7 @@ fn judge_asked(report: &mut Report, asked: &Asked, args: &Args, past: &Past) {
         (None, Err(trouble)) => trouble.why.to_string(),
         (None, Ok(_)) => "not answered".to_owned(),
     };
-    let line = format!("{}: asked for {}, {answered}", asked.socket.display(), args.uri.name);
+    let line = format!("{}: asked for {}, {answered}", asked.socket.display(), args.place.uri.name);
     if asked.answer.is_ok() { report.fine(line) } else { report.note(line) }
 }
 
@@ -204,7 +204,8 @@ mod tests {
 
     fn judged(asked: Asked, past: &Past) -> Report {
         let uri = "qemu:///system".parse().expect("a URI");
-        let args = Args { domain: "vm1".parse().expect("a name"), uri, socket: None };
+        let place = PlaceArgs { uri, socket: None };
+        let args = Args { domain: "vm1".parse().expect("a name"), place };
         Vm::judge(&asked, &args, past)
     }
 

@@ -3,7 +3,7 @@
 //! Link is not the administrator's will: an interface that was never switched on shows link `up`.
 //! The one is judged from `show interface`, the other from `show hardware-interfaces`.
 
-use crate::checks::vpp_place::{LifeCodes, PlaceArgs, no_answer};
+use crate::checks::vpp_place::{LifeCodes, MeasureArgs, PlaceArgs, no_answer};
 use crate::checks::{vconnector_vpp, without_answer};
 use crate::host::vpp::bonds::{Bond, Lacp};
 use crate::host::vpp::bridge::BridgeDomain;
@@ -36,9 +36,9 @@ pub struct Args {
     /// Where VPP is.
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// Also measure what stops VPP's workers for a moment
-    #[arg(long)]
-    pub metrics: bool,
+    /// What is measured.
+    #[command(flatten)]
+    pub measure: MeasureArgs,
 }
 
 fn interface_name(text: &str) -> Result<String, String> {
@@ -154,8 +154,9 @@ fn look(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked) -> Resul
     let passes = |name: &str| inside(name) && wanted(args, kind, name);
     let names = Wanted::Names(&args.names);
     let by = if args.names.is_empty() { Wanted::Matching(&passes) } else { names };
-    let counters =
-        args.metrics || asked.rates || asked.any(&kind.metrics.counters.map(|spec| spec.name));
+    let counters = args.measure.metrics
+        || asked.rates
+        || asked.any(&kind.metrics.counters.map(|spec| spec.name));
     let counted = if counters { usize::MAX } else { COUNTED_UNASKED };
     seen.interfaces = session.interfaces(&by, counted)?;
     let found = &mut seen.interfaces.found;
@@ -189,7 +190,7 @@ fn wanted(args: &Args, kind: &Kind, name: &str) -> bool {
 /// be red that may carry nothing of the kind.
 fn details(session: &mut Session, args: &Args, kind: &Kind, asked: &Asked, seen: &mut Seen) {
     let (metrics, facts) = (&kind.metrics, &kind.facts);
-    let wanted = |names: &[&str]| args.metrics || asked.any(names);
+    let wanted = |names: &[&str]| args.measure.metrics || asked.any(names);
     let has = |is: fn(&str) -> bool| seen.interfaces.found.iter().any(|row| is(&row.name));
     let (vhost, memif, bond) = (has(is_vhost), has(is_memif), has(is_bond));
     let [connected, queues, ring] = [metrics.connected, metrics.queues, metrics.ring];

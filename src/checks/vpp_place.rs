@@ -1,4 +1,4 @@
-//! Which VPP a check is about, and what it means that it does not answer.
+//! Which VPP a check is about, what it is asked, and what it means that it does not answer.
 
 use crate::checks::without_answer;
 use crate::host::Why;
@@ -19,6 +19,15 @@ impl PlaceArgs {
     pub fn place(&self) -> Place {
         self.socket.clone().unwrap_or_default()
     }
+}
+
+/// What is asked of a VPP beyond the verdict.
+#[derive(Debug, clap::Args)]
+#[group(id = "vpp-measure")]
+pub struct MeasureArgs {
+    /// Also measure what stops VPP's workers for a moment
+    #[arg(long)]
+    pub metrics: bool,
 }
 
 /// The codes a check has for a VPP that does not answer.

@@ -51,7 +51,7 @@ fn absent(view: &View, end: End, name: &str) -> Fault {
     let other = view.graph.named(name).next().map(|node| &view.graph.nodes[node]);
     match (end, other) {
         (End::Domain, _) => {
-            let own = view.args.socket.is_some();
+            let own = view.args.libvirt_place.socket.is_some();
             let why = domain.as_ref().and_then(|asked| domain::unknown(asked, name, own, &DOMAIN));
             why.unwrap_or_else(|| (code::ABSENT, format!("'{name}' is no name of a domain")))
         }

@@ -11,17 +11,15 @@ mod missing;
 mod tests;
 mod types;
 
-use crate::checks::bridge;
 use crate::checks::device::DeviceCodes;
 use crate::checks::domain::DomainCodes;
 use crate::checks::ovs_life::{self, LifeCodes};
 use crate::checks::ovs_place::PlaceArgs;
 use crate::checks::ovs_rules::PortCodes;
-use crate::checks::{Check, without_answer};
+use crate::checks::{Check, bridge, libvirt_place, without_answer};
 use crate::host::inside::{Inside, Sight};
 use crate::host::libvirt::description::Vnic;
-use crate::host::libvirt::uri::Uri;
-use crate::host::libvirt::{self, Answer, Asked};
+use crate::host::libvirt::{Answer, Asked};
 use crate::host::link::Link;
 use crate::host::mac::Mac;
 use crate::host::netlink::{Dump, Route};
@@ -37,7 +35,6 @@ use crate::plugin::spec::Spec;
 use graph::{Graph, How};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use types::{End, Type};
 
 /// See [`SPEC`].
@@ -64,12 +61,9 @@ pub struct Args {
     /// VLAN tag that the port nearest to the guest must have
     #[arg(long, value_name = "VLAN", value_parser = clap::value_parser!(u16).range(1..=4094))]
     pub tag: Option<u16>,
-    /// What libvirt is asked to open
-    #[arg(long, default_value = "qemu:///system")]
-    pub uri: Uri,
-    /// libvirt's socket [default: in /run/libvirt]
-    #[arg(long, value_name = "PATH", value_parser = words::absolute)]
-    pub socket: Option<PathBuf>,
+    /// Where libvirt is.
+    #[command(flatten)]
+    pub libvirt_place: libvirt_place::PlaceArgs,
     /// Where Open vSwitch is.
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -318,8 +312,7 @@ fn look_at_domain(snapshot: &mut Snapshot, args: &Args, host: &Host) {
     }
     for name in names_of(snapshot, args, End::Domain).into_iter().take(1) {
         let Ok(wanted) = name.parse() else { continue };
-        let place = libvirt::Place { uri: args.uri.clone(), socket: args.socket.clone() };
-        let asked = host.domain_with_vnics(&place, &wanted);
+        let asked = host.domain_with_vnics(&args.libvirt_place.place(), &wanted);
         // An end of `path` may be anything: that libvirt does not have it says little.
         if !args.link_type().is_path() || matches!(asked.answer, Ok(Answer::Domain(_))) {
             snapshot.domain = Some(asked);

@@ -2,6 +2,7 @@
 
 use super::graph::Graph;
 use super::*;
+use crate::host::libvirt;
 use crate::host::link::{OperState, Port as BridgePort, PortState};
 use crate::host::netns::Neighbours;
 use crate::host::ovs::daemon::{Answer as Said, Daemon};

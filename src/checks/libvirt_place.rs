@@ -1,0 +1,25 @@
+//! Which libvirt a check is about: the arguments that every check of a domain has.
+
+use crate::host::libvirt::Place;
+use crate::host::libvirt::uri::Uri;
+use crate::host::words;
+use std::path::PathBuf;
+
+/// Where a libvirt is, for every check of a domain.
+#[derive(Debug, clap::Args)]
+#[group(id = "libvirt-place")]
+pub struct PlaceArgs {
+    /// What libvirt is asked to open
+    #[arg(long, default_value = "qemu:///system")]
+    pub uri: Uri,
+    /// libvirt's socket [default: in /run/libvirt]
+    #[arg(long, value_name = "PATH", value_parser = words::absolute)]
+    pub socket: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// The place.
+    pub fn place(&self) -> Place {
+        Place { uri: self.uri.clone(), socket: self.socket.clone() }
+    }
+}
