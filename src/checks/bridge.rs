@@ -6,10 +6,8 @@ use crate::host::link::Link;
 use crate::host::ovs::daemon::Daemon;
 use crate::host::process::Process;
 use crate::host::{Trouble, Why};
-use crate::plugin::code::FORBIDDEN;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Code;
-use crate::plugin::status::Status;
 
 /// Whether a device is a bridge of the kernel.
 pub(super) fn is_bridge(link: &Link) -> bool {
@@ -101,16 +99,7 @@ fn may_be_of_ovs(link: &Link) -> bool {
     matches!(link.kind.as_deref(), Some("tun" | "openvswitch"))
 }
 
-/// Says what is wrong with the daemon that forwards. Where it may not be asked, its lock and its
-/// process suffice.
+/// Says what is wrong with the daemon that forwards.
 pub(super) fn judge_life(report: &mut Report, vswitchd: &Daemon, codes: &LifeCodes) {
-    ovs_life::evidence(report, vswitchd);
-    let Some((code, text)) = ovs_life::life(vswitchd, codes) else { return };
-    if *code == FORBIDDEN && vswitchd.process.is_some() {
-        report.fine("ovs-vswitchd may not be asked; its lock and its process show that it runs");
-    } else if code.status == Status::Critical {
-        report.find(code, format!("{text}; what the database says is stale"));
-    } else {
-        report.find(code, text);
-    }
+    ovs_life::judge(report, vswitchd, codes, "what the database says is stale");
 }

@@ -322,19 +322,7 @@ fn no_open_vswitch(ovs: &Tunnels) -> bool {
 }
 
 fn judge_ovs(report: &mut Report, ovs: &Tunnels) -> bool {
-    ovs_life::evidence(report, &ovs.vswitchd);
-    if let Some((code, text)) = ovs_life::life(&ovs.vswitchd, &LIFE) {
-        let alive_by_lock = *code == plugin::code::FORBIDDEN && ovs.vswitchd.process.is_some();
-        match code.status {
-            _ if alive_by_lock => {
-                report.fine(
-                    "ovs-vswitchd may not be asked; its lock and its process show that it runs",
-                );
-            }
-            Status::Critical => report.find(code, format!("{text}; its tunnels are not driven")),
-            _ => report.find(code, text),
-        }
-    }
+    ovs_life::judge(report, &ovs.vswitchd, &LIFE, "its tunnels are not driven");
     if let Err(trouble) = &ovs.tunnels {
         let (code, text) = ovs_life::database_trouble(trouble, ovs.server.as_ref(), &LIFE);
         report.find(code, text);
@@ -612,14 +600,7 @@ mod tests {
 
     fn no_ovs() -> Tunnels {
         let absent = || Trouble { whom: "/run/x".into(), why: Why::Absent };
-        let vswitchd = Daemon {
-            name: "ovs-vswitchd",
-            pidfile: Err(absent()),
-            process: None,
-            monitor: None,
-            answer: Err(absent()),
-            leftovers: 0,
-        };
+        let vswitchd = Daemon::only_heard(Err(absent()));
         Tunnels { vswitchd, server: None, tunnels: Err(absent()) }
     }
 
@@ -736,20 +717,12 @@ mod tests {
     #[test]
     fn tunnels_of_open_vswitch_are_joined_by_remote_and_their_sessions_count() {
         let mut facts = facts(&[("192.0.2.2", 5)]);
-        let mut ovs = no_ovs();
-        ovs.tunnels = Ok(vec![
+        facts.ovs = with_tunnels(vec![
             tunnel("t1", &[("remote_ip", "192.0.2.2"), ("local_ip", LOCAL)], Some("up")),
             tunnel("t2", &[("remote_ip", "192.0.2.2"), ("local_ip", "flow")], None),
             tunnel("t3", &[("remote_ip", "flow")], None),
             tunnel("t4", &[("remote_ip", "239.0.0.1")], None),
         ]);
-        ovs.vswitchd.answer = Ok(crate::host::ovs::daemon::Answer {
-            rtt: Duration::from_millis(1),
-            version: "3.1.0".into(),
-            second: None,
-            control: "/run/x/ovs-vswitchd.1.ctl".into(),
-        });
-        facts.ovs = Ok(ovs);
         let report = Otep::judge(&facts, &args(""), &Past::default());
         assert_eq!(report.findings, []);
         assert_eq!(
@@ -769,15 +742,7 @@ mod tests {
 
     /// An Open vSwitch that answers, with these tunnels.
     fn with_tunnels(tunnels: Vec<Tunnel>) -> Result<Tunnels, String> {
-        let mut ovs = no_ovs();
-        ovs.tunnels = Ok(tunnels);
-        ovs.vswitchd.answer = Ok(crate::host::ovs::daemon::Answer {
-            rtt: Duration::from_millis(1),
-            version: "3.1.0".into(),
-            second: None,
-            control: "/run/x/ovs-vswitchd.1.ctl".into(),
-        });
-        Ok(ovs)
+        Ok(Tunnels { vswitchd: Daemon::alive(), server: None, tunnels: Ok(tunnels) })
     }
 
     #[test]

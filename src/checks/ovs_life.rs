@@ -9,6 +9,7 @@ use crate::host::{Trouble, Why};
 use crate::plugin::code;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Code;
+use crate::plugin::status::Status;
 use crate::plugin::text::span;
 
 /// The codes a check has for what can be wrong with a daemon.
@@ -56,6 +57,20 @@ pub(super) fn life(daemon: &Daemon, codes: &LifeCodes) -> Option<(&'static Code,
         (Err(_), Why::Refused) => gone(name, codes),
         _ => without_answer(trouble, REMEDY),
     })
+}
+
+/// Says what is wrong with ovs-vswitchd, and what follows from it. Where it may not be asked, its lock
+/// and its process suffice.
+pub(super) fn judge(report: &mut Report, vswitchd: &Daemon, codes: &LifeCodes, follows: &str) {
+    evidence(report, vswitchd);
+    let Some((code, text)) = life(vswitchd, codes) else { return };
+    if *code == code::FORBIDDEN && vswitchd.process.is_some() {
+        report.fine("ovs-vswitchd may not be asked; its lock and its process show that it runs");
+    } else if code.status == Status::Critical {
+        report.find(code, format!("{text}; {follows}"));
+    } else {
+        report.find(code, text);
+    }
 }
 
 /// The lock on its pid file is held: proof that it exists.
@@ -147,5 +162,38 @@ pub(super) fn evidence(report: &mut Report, daemon: &Daemon) {
     }
     if let Some(monitor) = &daemon.monitor {
         report.fine(format!("monitor: {}", monitor.title));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::process::State;
+    use crate::manifest::check_ovs_port::code;
+
+    #[test]
+    fn what_follows_is_told_of_the_dead_and_a_held_lock_is_life_enough() {
+        let said = |why: Why, process: Option<Process>| {
+            let mut vswitchd = Daemon::alive();
+            let pidfile = PidFile { path: "/p".into(), written: None, holder: Holder::Process(7) };
+            vswitchd.answer = Err(Trouble { whom: "it".into(), why });
+            (vswitchd.pidfile, vswitchd.process) = (Ok(pidfile), process);
+            let mut report = Report::default();
+            let codes = LifeCodes {
+                no_process: code::NO_PROCESS,
+                stopped: code::STOPPED,
+                refused: code::REFUSED,
+            };
+            judge(&mut report, &vswitchd, &codes, "all is stale");
+            report.findings.into_iter().map(|finding| finding.text).collect::<Vec<_>>()
+        };
+        let process = || {
+            let (state, name, title) = (State::Alive, "x".into(), "x".into());
+            Process { pid: 7, parent: None, name, state, started: 0, age: 1, memory: 1, title }
+        };
+        let dead = ["ovs-vswitchd runs but nobody listens: it: nobody listens; all is stale"];
+        assert_eq!(said(Why::Refused, None), dead);
+        assert_eq!(said(Why::Forbidden, None), [format!("it: {}; {REMEDY}", Why::Forbidden)]);
+        assert_eq!(said(Why::Forbidden, Some(process())), [""; 0]);
     }
 }

@@ -13,7 +13,6 @@ use crate::plugin;
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Spec;
-use crate::plugin::status::Status;
 use crate::plugin::text::count;
 use clap::ArgGroup;
 use regex::bytes::Regex;
@@ -97,7 +96,7 @@ impl Args {
 }
 
 fn judge_ports(report: &mut Report, ports: &Ports, args: &Args) {
-    judge_life(report, ports);
+    ovs_life::judge(report, &ports.vswitchd, &CODES, "port states are stale");
     let tables = match &ports.tables {
         Ok(tables) => tables,
         Err(trouble) => {
@@ -118,22 +117,6 @@ fn judge_ports(report: &mut Report, ports: &Ports, args: &Args) {
     } else {
         report.object = count(subjects.len(), "port");
         report.when_ok = format!("{}, none broken", report.object);
-    }
-}
-
-/// Every state is stale without the daemon that writes it. Where it may not be asked, its lock and
-/// its process suffice.
-fn judge_life(report: &mut Report, ports: &Ports) {
-    let daemon = &ports.vswitchd;
-    ovs_life::evidence(report, daemon);
-    let Some((code, text)) = ovs_life::life(daemon, &CODES) else { return };
-    let alive_by_lock = *code == plugin::code::FORBIDDEN && daemon.process.is_some();
-    if alive_by_lock {
-        report.fine("ovs-vswitchd may not be asked; its lock and its process show that it runs");
-    } else if code.status == Status::Critical {
-        report.find(code, format!("{text}; port states are stale"));
-    } else {
-        report.find(code, text);
     }
 }
 
@@ -343,13 +326,12 @@ fn kernel_words(interface: &Interface, subject: &Subject, devices: &Devices) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::ovs::daemon::{Answer, Daemon};
+    use crate::host::ovs::daemon::Daemon;
     use crate::host::ovs::row::Bridge;
     use crate::host::ovsdb::scan::{Piece, Scanner};
     use crate::host::ovsdb::value::{Map, Optional, Set, Uuid};
     use crate::host::{Trouble, Why};
     use std::collections::HashSet;
-    use std::time::Duration;
 
     /// The first row of a captured reply.
     fn captured<T: serde::de::DeserializeOwned>(name: &str) -> T {
@@ -364,23 +346,6 @@ mod tests {
         };
         Scanner::default().feed(&reply, take).expect("a reply");
         rows.into_iter().next().unwrap_or_else(|| panic!("{path} has no row"))
-    }
-
-    fn alive() -> Daemon {
-        let answer = Answer {
-            rtt: Duration::from_millis(1),
-            version: "3.1.0".into(),
-            second: None,
-            control: "/run/x.7.ctl".into(),
-        };
-        Daemon {
-            name: "ovs-vswitchd",
-            pidfile: Err(Trouble { whom: "x".into(), why: Why::Absent }),
-            process: None,
-            monitor: None,
-            answer: Ok(answer),
-            leftovers: 0,
-        }
     }
 
     /// One port with these interfaces on a bridge, all devices present.
@@ -400,7 +365,7 @@ mod tests {
             ovn_installs: false,
         };
         let devices = Devices::Known(devices);
-        Ports { vswitchd: alive(), server: None, tables: Ok(tables), devices }
+        Ports { vswitchd: Daemon::alive(), server: None, tables: Ok(tables), devices }
     }
 
     fn codes(ports: Ports) -> Vec<&'static str> {

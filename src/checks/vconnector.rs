@@ -347,7 +347,7 @@ mod tests {
     use super::*;
     use crate::host::Why;
     use crate::host::link::{Bridge, Port};
-    use crate::host::ovs::daemon::{Answer, Daemon};
+    use crate::host::ovs::daemon::Daemon;
     use crate::host::ovs::row::Interface;
     use crate::host::ovsdb::value::{Map, Optional, Set, Uuid};
     use crate::plugin::report::Report;
@@ -439,19 +439,7 @@ mod tests {
     }
 
     fn seen(bridge: Result<Option<Configured>, Trouble>) -> Seen {
-        let vswitchd = Daemon {
-            name: "ovs-vswitchd",
-            pidfile: Err(trouble(Why::Absent)),
-            process: None,
-            monitor: None,
-            answer: Ok(Answer {
-                rtt: Duration::ZERO,
-                version: "3.1.0".into(),
-                second: None,
-                control: "/run/x.7.ctl".into(),
-            }),
-            leftovers: 0,
-        };
+        let vswitchd = Daemon::alive();
         Seen { vswitchd, server: None, bridge, addresses: Some(3) }
     }
 

@@ -179,14 +179,7 @@ mod tests {
                 holder: Holder::Process(7),
             }),
             process: Some(process(State::Alive, 100_000)),
-            monitor: None,
-            answer: Ok(Answer {
-                rtt: Duration::from_micros(400),
-                version: "3.1.0".into(),
-                second: None,
-                control: "/run/x.7.ctl".into(),
-            }),
-            leftovers: 0,
+            ..Daemon::alive()
         }
     }
 

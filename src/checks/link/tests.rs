@@ -5,13 +5,12 @@ use super::*;
 use crate::host::libvirt;
 use crate::host::link::{OperState, Port as BridgePort, PortState};
 use crate::host::netns::Neighbours;
-use crate::host::ovs::daemon::{Answer as Said, Daemon};
+use crate::host::ovs::daemon::Daemon;
 use crate::host::ovs::ports::{Devices, Tables};
 use crate::host::ovs::row::{Bridge, Interface, Port};
 use crate::host::ovsdb::value::{Map, Optional, Set, Uuid};
 use crate::host::{Trouble, Why};
 use clap::{Args as _, FromArgMatches};
-use std::time::Duration;
 
 fn up(name: &str, index: u32) -> Link {
     Link {
@@ -81,20 +80,7 @@ fn switch() -> Ports {
     bond.name = "bond0".into();
     let names = tables.interfaces.values().map(|interface| interface.name.clone());
     let devices = Devices::Known(names.collect());
-    Ports { vswitchd: alive(), server: None, tables: Ok(tables), devices }
-}
-
-fn alive() -> Daemon {
-    let rtt = Duration::from_millis(1);
-    let control = "/run/x.7.ctl".into();
-    Daemon {
-        name: "ovs-vswitchd",
-        pidfile: Err(Trouble { whom: "x".into(), why: Why::Absent }),
-        process: None,
-        monitor: None,
-        answer: Ok(Said { rtt, version: "3.1.0".into(), second: None, control }),
-        leftovers: 0,
-    }
+    Ports { vswitchd: Daemon::alive(), server: None, tables: Ok(tables), devices }
 }
 
 fn plug(

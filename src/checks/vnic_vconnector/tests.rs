@@ -5,7 +5,7 @@ use crate::host::Why;
 use crate::host::fdb::{Entry, Origin};
 use crate::host::link::{Bridge, PortState};
 use crate::host::ovs::bridges::{LOCAL, Learned};
-use crate::host::ovs::daemon::{Answer, Daemon};
+use crate::host::ovs::daemon::Daemon;
 use crate::host::ovs::ports::{Devices, Ports, Tables};
 use crate::host::ovs::row::{Interface, Port};
 use crate::host::ovsdb::value::{Map, Optional, Set, Uuid};
@@ -197,21 +197,8 @@ fn ovs(port: Option<(Interface, Port, &str)>, learned: Option<Result<Vec<Way>, T
         tables.interfaces.insert(interface.uuid.clone(), interface);
         tables.ports.push(port);
     }
-    let vswitchd = Daemon {
-        name: "ovs-vswitchd",
-        pidfile: Err(Trouble { whom: "x".into(), why: Why::Absent }),
-        process: None,
-        monitor: None,
-        answer: Ok(Answer {
-            rtt: Duration::ZERO,
-            version: "3.1.0".into(),
-            second: None,
-            control: "/run/x.7.ctl".into(),
-        }),
-        leftovers: 0,
-    };
     let devices = Devices::Known(["tap1".to_owned()].into());
-    let ports = Ports { vswitchd, server: None, tables: Ok(tables), devices };
+    let ports = Ports { vswitchd: Daemon::alive(), server: None, tables: Ok(tables), devices };
     Ovs { ports, learned }
 }
 

@@ -43,6 +43,32 @@ pub struct Answer {
     pub control: PathBuf,
 }
 
+/// For tests of verdicts, which change what matters to them.
+#[cfg(test)]
+impl Daemon {
+    /// An ovs-vswitchd of which nothing but its answer was seen.
+    pub(crate) fn only_heard(answer: Result<Answer, Trouble>) -> Self {
+        Self {
+            name: "ovs-vswitchd",
+            pidfile: Err(Trouble { whom: "/run/x.pid".into(), why: Why::Absent }),
+            process: None,
+            monitor: None,
+            answer,
+            leftovers: 0,
+        }
+    }
+
+    /// An ovs-vswitchd that answers.
+    pub(crate) fn alive() -> Self {
+        Self::only_heard(Ok(Answer {
+            rtt: Duration::from_millis(1),
+            version: "3.1.0".into(),
+            second: None,
+            control: "/run/x.7.ctl".into(),
+        }))
+    }
+}
+
 /// The monitor process of a daemon that was started with `--monitor`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Monitor {
