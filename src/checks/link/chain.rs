@@ -1,6 +1,7 @@
 //! Judges a chain: every node works, every joint holds, and what was asked about it is true.
 
-use super::graph::{Chain, Graph, How, Joint, Node, Tunnel, What, inside, vlans};
+use super::graph::{Graph, How, Joint, Node, Tunnel, What, inside, vlans};
+use super::search::Chain;
 use super::{Args, DEVICE, DOMAIN, ENTER, PORT, Snapshot};
 use crate::checks::ovs_rules::{Rules, Subject};
 use crate::checks::{bridge, device, domain, without_answer};

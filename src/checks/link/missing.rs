@@ -2,7 +2,8 @@
 //! is missing there.
 
 use super::chain::{View, listed};
-use super::graph::{Chain, How, Node, What, vlans};
+use super::graph::{How, Node, What, vlans};
+use super::search::Chain;
 use super::types::End;
 use super::{DOMAIN, Snapshot};
 use crate::checks::domain;

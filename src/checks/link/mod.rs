@@ -1,12 +1,13 @@
 //! Links between objects: both ends exist and work, and they are really joined.
 //!
 //! What is on the host becomes a graph ([`graph`]); the type of a link ([`types`]) says what may lie
-//! between its ends; the shortest chain is judged node by node and joint by joint ([`chain`]), and
-//! where there is none, it is told where it ends ([`missing`]).
+//! between its ends; the shortest chain is found ([`search`]) and judged node by node and joint by
+//! joint ([`chain`]), and where there is none, it is told where it ends ([`missing`]).
 
 mod chain;
 mod graph;
 mod missing;
+mod search;
 #[cfg(test)]
 mod tests;
 mod types;
