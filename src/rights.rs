@@ -115,11 +115,25 @@ pub fn give_up(capability: Capability) {
     lay_down(capability.bit());
 }
 
+/// Gives up all that are only lent, likewise.
+pub fn give_up_all() {
+    lay_down(u64::MAX);
+}
+
 /// Gives up all capabilities that are only lent, for good: before anything is listened to. Before a
 /// further look there is nothing that could be given up for good.
 pub fn renounce() {
+    renounce_these(u64::MAX);
+}
+
+/// [Renounces](renounce) all but those that are still needed.
+pub fn renounce_all_but(needed: &[Capability]) {
+    renounce_these(!needed.iter().fold(0, |bits, capability| bits | capability.bit()));
+}
+
+fn renounce_these(bits: u64) {
     if !AGAIN.load(Ordering::Relaxed) {
-        lay_down(u64::MAX);
+        lay_down(bits);
     }
 }
 
@@ -225,6 +239,8 @@ mod tests {
             give_up(NET_RAW);
             assert_eq!(status("CapPrm:"), permitted & !NET_RAW.bit());
             assert_eq!(lend(NET_RAW, || status("CapEff:")), 0);
+            renounce_all_but(&[NET_ADMIN]);
+            assert_eq!(status("CapPrm:"), permitted & NET_ADMIN.bit());
             renounce();
             assert_eq!((status("CapPrm:"), lend(SYS_ADMIN, || status("CapEff:"))), (0, 0));
         });

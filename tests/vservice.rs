@@ -151,6 +151,10 @@ fn every_state_of_a_service_has_its_verdict() {
         ("router 3 --state-path /run/private", 2, &["stopped", "forbidden"]),
     ];
     support::expect_all(from_inside, |line| lab.check_with(both, &full(line)));
+    // Files of the caller's are read after the processes, and tell the same.
+    let named = |line: &str| format!("{} --state-path /var/lib/neutron", full(line));
+    support::expect_all(AS_ROOT, |line| lab.check(&named(line)));
+    support::expect_all(AS_ROOT, |line| lab.check_with(both, &named(line)));
 
     // A type that does not fit is a mistake; a prefix that was left out is guessed.
     let line = full("dhcp 2").replace("dhcp qdhcp", "router qdhcp");

@@ -35,6 +35,20 @@ pub struct LookArgs {
     pub refresh: bool,
 }
 
+impl LookArgs {
+    /// All is open of the namespaces. To read Neutron's files in their usual place may take a right, and
+    /// to make the kernel ask for a neighbour does.
+    fn lay_down_rights(&self) {
+        match (&self.state_path, self.refresh) {
+            (Some(_), _) => rights::give_up_all(),
+            (None, true) => {
+                rights::renounce_all_but(&[rights::DAC_READ_SEARCH, rights::NET_ADMIN]);
+            }
+            (None, false) => rights::renounce_all_but(&[rights::DAC_READ_SEARCH]),
+        }
+    }
+}
+
 /// A vNIC, and where it is looked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
@@ -138,20 +152,19 @@ pub enum Origin {
 pub(super) fn gather(pairs: &BTreeSet<Pair>, args: &LookArgs, host: &Host) -> Facts {
     let names: BTreeSet<_> = pairs.iter().map(|pair| pair.netns.clone()).collect();
     let mut windows = host.windows(names);
+    args.lay_down_rights();
+    let state = args.state_path.as_deref().unwrap_or(Path::new(neutron::STATE));
+    for window in &mut windows {
+        window.look();
+    }
     let mut unread = Vec::new();
     let tables = arp_tables(pairs, &windows, &mut unread);
-    let state = args.state_path.as_deref().unwrap_or(Path::new(neutron::STATE));
-    let mut look = || {
+    let mut vnics = rights::lend(rights::DAC_READ_SEARCH, || {
         for window in &mut windows {
-            window.through_records(state);
+            window.look_through_records(state);
         }
         known_vnics(pairs, &windows, &tables, state, &mut unread)
-    };
-    // Only to the usual place: not to one that the caller named.
-    let mut vnics = match args.state_path {
-        Some(_) => look(),
-        None => rights::lend(rights::DAC_READ_SEARCH, look),
-    };
+    });
     let mut unasked = BTreeMap::new();
     if args.refresh {
         unasked = refresh(&mut vnics, &mut windows, host);
@@ -304,6 +317,7 @@ fn refresh(
             }
         }
     }
+    rights::renounce();
     let until = host.until.checked_sub(REST).unwrap_or(host.until);
     for (window, asked) in windows.iter_mut().zip(&asked).filter(|(_, asked)| !asked.is_empty()) {
         window.await_answers(asked, start, until);
@@ -335,8 +349,10 @@ pub(super) fn judge(report: &mut Report, facts: &Facts, words: &Words) {
         judge_sight(report, name, sight, words);
     }
     for (name, trouble) in &facts.unasked {
-        let (code, text) =
-            without_answer(trouble, "give the check cap_sys_admin and cap_net_admin");
+        let (code, text) = without_answer(
+            trouble,
+            "give the check cap_sys_admin and cap_net_admin, without --state-path",
+        );
         report.find_on(name.as_str(), code, text);
     }
     let unread = facts.unread.iter().find(|trouble| trouble.why == Why::Forbidden);

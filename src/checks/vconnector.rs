@@ -23,6 +23,7 @@ use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Spec;
 use crate::plugin::text::count;
+use crate::rights;
 use clap::ArgGroup;
 
 /// See [`SPEC`].
@@ -110,7 +111,11 @@ impl Check for Vconnector {
 
     fn gather(args: &Args, host: &Host) -> Facts {
         let looked = match args.vpp {
-            Some(id) => Ok(Facts::Vpp(id, host.vpp_bridge(&args.vpp_place.place(), id))),
+            Some(id) => {
+                // They are for Open vSwitch.
+                rights::give_up_all();
+                Ok(Facts::Vpp(id, host.vpp_bridge(&args.vpp_place.place(), id)))
+            }
             None => {
                 let place = args.place.place();
                 place.map(|place| look(host, &place, args.name()).unwrap_or_else(Facts::Unseen))

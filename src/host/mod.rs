@@ -3,6 +3,7 @@
 
 pub mod dnsmasq;
 pub mod fdb;
+pub mod foothold;
 pub mod inside;
 pub mod libvirt;
 pub mod link;

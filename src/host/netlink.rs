@@ -112,12 +112,12 @@ impl Route {
         netns.visit(Self::here)
     }
 
-    /// A socket in another namespace for `sock_diag(7)`, which is asked in the same way.
+    /// A socket for `sock_diag(7)`, which is asked in the same way.
     ///
     /// # Errors
-    /// As [`Self::inside`].
-    pub(super) fn sock_diag_inside(netns: &Netns) -> io::Result<Self> {
-        netns.visit(|| Self::of(NETLINK_SOCK_DIAG))
+    /// As [`Self::here`].
+    pub(super) fn sock_diag() -> io::Result<Self> {
+        Self::of(NETLINK_SOCK_DIAG)
     }
 
     /// Asks for one object, and returns the answer's fixed part and attributes. The kernel has it

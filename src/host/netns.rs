@@ -158,11 +158,6 @@ impl Netns {
         route.netns_number(NETNSA_FD, self.file.as_raw_fd())
     }
 
-    /// Whether we lack the right to look around inside.
-    pub(super) fn may_not_be_entered(&self) -> bool {
-        self.visit(|| Ok(())).is_err()
-    }
-
     /// Does something inside the namespace, and comes back. Needs `CAP_SYS_ADMIN`. Only for what
     /// stays in the namespace by itself, like making a socket.
     ///

@@ -228,23 +228,35 @@ pub fn shares_our_netns(pid: i32) -> io::Result<bool> {
     Ok(inode("self")? == inode(&pid.to_string())?)
 }
 
-/// Names of the network devices in the namespace of a process.
-///
-/// # Errors
-/// There is no such process for us.
-pub fn devices(pid: i32) -> io::Result<Vec<String>> {
-    let file = File::open(format!("/proc/{pid}/net/dev"))?;
-    let mut names = Vec::new();
-    // Two lines of headings come first.
-    for line in BufReader::with_capacity(64 << 10, file).split(b'\n').skip(2) {
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        // A device name may hold a colon only as part of an alias, so the last one ends it.
-        if let Some((name, _)) = line.trim_start().rsplit_once(':') {
-            names.push(name.to_owned());
-        }
+/// The list of network devices in the namespace of a process; it stays that of the namespace.
+pub struct DeviceList(File);
+
+impl DeviceList {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// There is no such process for us.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        File::open(format!("/proc/{pid}/net/dev")).map(Self)
     }
-    Ok(names)
+
+    /// The names of the devices.
+    ///
+    /// # Errors
+    /// The list cannot be read.
+    pub fn names(self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        // Two lines of headings come first.
+        for line in BufReader::with_capacity(64 << 10, self.0).split(b'\n').skip(2) {
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            // A device name may hold a colon only as part of an alias, so the last one ends it.
+            if let Some((name, _)) = line.trim_start().rsplit_once(':') {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
 }
 
 #[cfg(test)]
@@ -280,7 +292,8 @@ mod tests {
     #[test]
     fn this_process_shares_its_own_namespace_and_has_a_loopback() {
         assert!(shares_our_netns(me()).expect("our own /proc"));
-        assert!(devices(me()).expect("our own /proc").contains(&"lo".to_owned()));
+        let names = DeviceList::of(me()).and_then(DeviceList::names);
+        assert!(names.expect("our own /proc").contains(&"lo".to_owned()));
         assert!(shares_our_netns(i32::MAX).is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! The daemons that serve in a network namespace: named by Neutron's pid files, found in the
 //! namespace, or, where namespaces of processes may not be seen, by command lines that name its id.
 
+use crate::host::foothold::{Foothold, Wants};
 use crate::host::link::Link;
-use crate::host::netlink::Route;
 use crate::host::netns::{Netns, NetnsId};
 use crate::host::neutron::{Recorded, Records};
 use crate::host::nsid::{Search, Whereabouts};
@@ -12,6 +12,7 @@ use crate::host::trace::{self, DhcpPort};
 use crate::host::{Host, Trouble};
 use crate::rights::{self, SYS_PTRACE};
 use nix::poll::{PollTimeout, poll};
+use std::cmp::Ordering;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -40,8 +41,10 @@ pub struct Daemons {
     pub records: Vec<Record>,
     /// Why there may be others that are not seen.
     pub hidden: Option<Hidden>,
-    /// Where addresses are asked for in the namespace, if that was looked at on the way.
+    /// Where addresses are asked for in the namespace, if a dnsmasq lives there.
     pub dhcp: Option<Result<DhcpPort, Trouble>>,
+    /// Processes of the other namespace that may be wanted; of those that a search found.
+    pub beside: Vec<Daemon>,
 }
 
 /// Why a process is not seen.
@@ -103,24 +106,39 @@ pub enum Fate {
 const STUCK_AFTER: Duration = Duration::from_millis(100);
 
 impl Host {
+    /// Goes into the namespace of a service, if we may, for what its daemons are seen by, and its devices
+    /// if they are wanted.
+    pub fn foothold(&self, netns: &Netns, daemons: &[&str], devices: bool) -> Foothold {
+        (self.announce)("a look into the namespace");
+        // Where processes of the namespace may have pids that are none of ours, its sockets tell of them.
+        let tables = !daemons.is_empty() && !process::sees_all_pids();
+        Foothold::gain(netns, Wants { devices, ports: daemons.contains(&"haproxy"), tables })
+    }
+
     /// Looks for the daemons of a namespace. Pid files come first, because they cost nothing; the
     /// whole of `/proc` is searched only where they do not name what is required.
     ///
     /// # Errors
     /// `/proc` cannot be read.
-    pub fn daemons(&self, netns: &Netns, wanted: &Wanted) -> Result<Daemons, Trouble> {
+    pub fn daemons(
+        &self,
+        netns: &Netns,
+        inside: &Foothold,
+        wanted: &Wanted,
+    ) -> Result<Daemons, Trouble> {
         (self.announce)("the processes of the namespace (/proc)");
         if wanted.names.is_empty() {
             return Ok(Daemons::default());
         }
         let mut places = Places::new(netns, wanted);
         let mut daemons = rights::lend(SYS_PTRACE, || places.recorded());
-        if !daemons.suffice(wanted) || daemons.are_not_all(netns, wanted) {
+        if !daemons.suffice(wanted) || daemons.are_not_all(inside, wanted) {
             rights::lend(SYS_PTRACE, || daemons.find_more(&mut places))
                 .map_err(|e| Trouble::of("/proc", &e))?;
-            daemons.hidden = places.hidden(netns);
+            daemons.hidden = places.hidden(inside);
         }
         rights::lend(SYS_PTRACE, || self.look_again_at_sleepers(&mut daemons.found));
+        daemons.see_dhcp_port();
         Ok(daemons)
     }
 
@@ -146,11 +164,13 @@ impl Host {
     ///
     /// # Errors
     /// `Forbidden` without `CAP_SYS_ADMIN`.
-    pub fn devices_inside(&self, netns: &Netns) -> Result<Vec<Link>, Trouble> {
+    pub fn devices_inside(&self, inside: &Foothold) -> Result<Vec<Link>, Trouble> {
         (self.announce)("the devices of the namespace");
-        let route = Route::inside(netns).map_err(|e| Trouble::of("the namespace", &e))?;
-        let links = route.links()?.whole()?;
-        Ok(links.into_iter().filter(|link| !link.loopback && !is_fallback(link)).collect())
+        Ok(inside
+            .links()?
+            .into_iter()
+            .filter(|link| !link.loopback && !is_fallback(link))
+            .collect())
     }
 
     /// The names of the devices where a process lives, but its loopback; any user may ask.
@@ -158,7 +178,7 @@ impl Host {
     /// # Errors
     /// The process ended.
     pub fn device_names(&self, pid: i32) -> io::Result<Vec<String>> {
-        let mut names = process::devices(pid)?;
+        let mut names = process::DeviceList::of(pid)?.names()?;
         names.retain(|name| name != "lo" && !FALLBACK.contains(&name.as_str()));
         Ok(names)
     }
@@ -261,12 +281,14 @@ impl<'p> Places<'p> {
         daemons
     }
 
-    /// The wanted processes that are in the namespace, or seem to be.
+    /// The wanted processes that are in the namespace or beside it, or seem to be.
     fn search(&mut self) -> io::Result<Vec<(i32, By)>> {
         let mut found = Vec::new();
         let ours = process::our_netns()?;
+        let beside = self.wanted.sibling.map(|sibling| sibling.id);
         for pid in process::pids()? {
             match process::netns_of(pid) {
+                Ok(id) if Some(id) == beside => self.abroad = true,
                 // Most processes: not worth a look at their names.
                 Ok(id) if id != self.home => {
                     self.abroad |= id != ours;
@@ -278,7 +300,7 @@ impl<'p> Places<'p> {
                 Ok(_) => self.inhabited = true,
             }
             if process::name_of(pid).is_ok_and(|name| self.wanted.has(&name))
-                && let Place::Here(by @ (By::Namespace | By::CommandLine)) = self.of(pid)
+                && let Place::Here(by) = self.of(pid)
             {
                 found.push((pid, by));
             }
@@ -287,7 +309,7 @@ impl<'p> Places<'p> {
     }
 
     /// Why a search may have missed some.
-    fn hidden(&self, netns: &Netns) -> Option<Hidden> {
+    fn hidden(&self, inside: &Foothold) -> Option<Hidden> {
         // One that refuses even who has the right (the first process of some containers) hides only
         // what it may be by its name.
         let may_not_look = self.veiled && !rights::has(SYS_PTRACE);
@@ -300,9 +322,11 @@ impl<'p> Places<'p> {
         // From a pid namespace of our own nobody is seen in this network namespace. Its sockets tell
         // whether somebody lives there; where they may not be seen, it tells that not one process of
         // any other network namespace is seen either.
-        let from = Vantage::Inside(netns);
-        let betrayed = self.wanted.names.iter().any(|name| trace::is_left(name, netns, from));
-        let blind = betrayed || (netns.may_not_be_entered() && !self.abroad);
+        let is_left = |tables, name: &&str| trace::is_left(name, inside, Vantage::Inside(tables));
+        let betrayed = inside
+            .tables()
+            .is_some_and(|tables| self.wanted.names.iter().any(|name| is_left(tables, name)));
+        let blind = betrayed || (inside.is_denied() && !self.abroad);
         blind.then_some(Hidden::OtherPids)
     }
 
@@ -310,13 +334,8 @@ impl<'p> Places<'p> {
         if recorded.before_boot {
             return Fate::Leftover;
         }
-        match process::name_of(recorded.pid) {
-            Ok(process_name) if is_called(&process_name, name) => {}
-            Ok(_) => return Fate::Other,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && process::shows_all() => {
-                return Fate::Gone;
-            }
-            Err(_) => return Fate::Other,
+        if let Some(fate) = told_by_name(name, recorded) {
+            return fate;
         }
         match self.of(recorded.pid) {
             Place::Here(by) => Fate::Here(by),
@@ -354,6 +373,20 @@ pub(super) fn names_id(pid: i32, id: &str) -> bool {
     id.len() >= TELLING && process::command_line(pid).is_ok_and(|line| line.contains(id))
 }
 
+/// What became of a recorded process, where its name tells.
+fn told_by_name(name: &str, recorded: &Recorded) -> Option<Fate> {
+    match process::name_of(recorded.pid) {
+        Ok(process_name) if is_called(&process_name, name) => None,
+        Ok(_) => Some(Fate::Other),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && process::shows_all() => Some(Fate::Gone),
+        Err(_) => Some(Fate::Other),
+    }
+}
+
+fn by_name(a: &Daemon, b: &Daemon) -> Ordering {
+    (&a.process.name, a.process.pid).cmp(&(&b.process.name, b.process.pid))
+}
+
 /// The processes, each once.
 fn look_at(known: &[(i32, By)]) -> Vec<Daemon> {
     let pids: Vec<i32> = known.iter().map(|(pid, _)| *pid).collect();
@@ -364,7 +397,7 @@ fn look_at(known: &[(i32, By)]) -> Vec<Daemon> {
         (*by != By::PidFile || process.state == State::Dead).then_some(Daemon { process, by: *by })
     });
     let mut daemons: Vec<_> = daemons.collect();
-    daemons.sort_by(|a, b| (&a.process.name, a.process.pid).cmp(&(&b.process.name, b.process.pid)));
+    daemons.sort_by(by_name);
     daemons.dedup_by_key(|daemon| daemon.process.pid);
     daemons
 }
@@ -403,14 +436,57 @@ impl Daemons {
 
     /// Adds what a search of all processes finds.
     fn find_more(&mut self, places: &mut Places) -> io::Result<()> {
+        let (beside, here): (Vec<_>, Vec<_>) =
+            places.search()?.into_iter().partition(|(_, by)| *by == By::Sibling);
         let mut known = self.known();
-        known.extend(places.search()?);
+        known.extend(here);
         self.found = look_at(&known);
+        self.beside = look_at(&beside);
         Ok(())
     }
 
+    /// Compares what a search found with records that were read after it: a process that it did not
+    /// find lives elsewhere.
+    pub fn compared(mut self, records: &Records) -> Self {
+        for (name, recorded) in &records.pids {
+            let fate = self.fate(name, recorded);
+            self.records.push(Record { daemon: name.clone(), recorded: recorded.clone(), fate });
+        }
+        self
+    }
+
+    fn fate(&mut self, name: &str, recorded: &Recorded) -> Fate {
+        let is_it = |daemon: &&Daemon| daemon.process.pid == recorded.pid && daemon.is(name);
+        if recorded.before_boot {
+            return Fate::Leftover;
+        }
+        if let Some(daemon) = self.found.iter().find(is_it) {
+            return Fate::Here(daemon.by);
+        }
+        if let Some(fate) = told_by_name(name, recorded) {
+            return fate;
+        }
+        let beside = self.beside.iter().find(is_it).cloned();
+        let Some(daemon) = beside.or_else(|| look_at(&[(recorded.pid, By::PidFile)]).pop()) else {
+            return Fate::Other;
+        };
+        let fate = Fate::Here(daemon.by);
+        self.found.push(daemon);
+        self.found.sort_by(by_name);
+        fate
+    }
+
+    /// Where addresses are asked for, seen through a dnsmasq.
+    fn see_dhcp_port(&mut self) {
+        let lives = |daemon: &&Daemon| daemon.is("dnsmasq") && daemon.process.state != State::Dead;
+        let dnsmasq = self.found.iter().find(lives).map(|daemon| daemon.process.pid);
+        if let (None, Some(pid)) = (&self.dhcp, dnsmasq) {
+            self.dhcp = Some(trace::dhcp_port(Vantage::Process(pid)));
+        }
+    }
+
     /// Sockets in the namespace show a daemon that no pid file names.
-    fn are_not_all(&mut self, netns: &Netns, wanted: &Wanted) -> bool {
+    fn are_not_all(&mut self, inside: &Foothold, wanted: &Wanted) -> bool {
         let here: Vec<&Daemon> = self.found.iter().filter(|daemon| daemon.lives_here()).collect();
         let Some(window) = here.first() else { return false };
         let from = Vantage::Process(window.process.pid);
@@ -421,7 +497,7 @@ impl Daemons {
                 let port = self.dhcp.insert(trace::dhcp_port(from));
                 port.as_ref().is_ok_and(|port| port.holders() > known(name))
             } else {
-                known(name) == 0 && trace::is_left(name, netns, from)
+                known(name) == 0 && trace::is_left(name, inside, from)
             };
         }
         betrayed

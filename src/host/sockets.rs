@@ -4,13 +4,13 @@
 //! connections of the whole machine, 2 ms for each `read` where that has 262,144 buckets; the diagnosis
 //! does not.)
 
+use crate::host::foothold::Foothold;
 use crate::host::netlink::{Question, Route};
-use crate::host::netns::Netns;
 use crate::host::trouble::{Trouble, Why};
 use crate::rights::{self, SYS_PTRACE};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek};
 
 /// The two families, each with tables of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +33,34 @@ impl Family {
 }
 
 /// Where the tables of a namespace are read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Vantage<'n> {
     /// Through the `/proc` of a process that lives in it: any user may.
     Process(i32),
-    /// From inside; needs `CAP_SYS_ADMIN`.
-    Inside(&'n Netns),
+    /// In what was opened inside.
+    Inside(&'n Tables),
+}
+
+/// Tables of UDP and raw sockets that were opened in a namespace; those of a family that the kernel
+/// does not have are missing. An open table stays that of the namespace it was opened in.
+pub struct Tables(Vec<(&'static str, File)>);
+
+impl Tables {
+    /// Opens those of the namespace we are in.
+    pub(super) fn open() -> Self {
+        let names = ["udp", "udp6", "raw", "raw6"];
+        let open = |name| Some((name, File::open(format!("/proc/thread-self/net/{name}")).ok()?));
+        Self(names.into_iter().filter_map(open).collect())
+    }
+
+    /// A table, to be read from its start.
+    fn again(&self, name: &str) -> io::Result<File> {
+        let table = self.0.iter().find(|(known, _)| *known == name);
+        let (_, file) = table.ok_or(io::ErrorKind::NotFound)?;
+        let mut file = file.try_clone()?;
+        file.rewind()?;
+        Ok(file)
+    }
 }
 
 /// The states of a listening and of an unconnected socket, as the kernel prints them.
@@ -76,13 +98,13 @@ fn count(from: Vantage, table: &str, port: u16) -> Result<usize, Trouble> {
 /// # Errors
 /// The process ended, or the table is none.
 pub fn tcp(
-    netns: &Netns,
+    inside: &Foothold,
     pid: i32,
     enough: impl Fn(&BTreeSet<u16>) -> bool,
 ) -> Result<BTreeSet<u16>, Trouble> {
     let mut ports = BTreeSet::new();
-    if let Ok(diagnosis) = Route::sock_diag_inside(netns)
-        && listening(&diagnosis, &mut ports, &enough).is_ok()
+    if let Some(diagnosis) = inside.diagnosis()
+        && listening(diagnosis, &mut ports, &enough).is_ok()
     {
         return Ok(ports);
     }
@@ -97,13 +119,16 @@ pub fn tcp(
     Ok(ports)
 }
 
-/// The TCP ports that a socket listens at in a namespace; only by the socket diagnosis, which is cheap.
+/// The TCP ports that a socket listens at in a namespace; only by the socket diagnosis, which is
+/// cheap. None where that is not open.
 ///
 /// # Errors
-/// We may not enter, or the kernel has no such diagnosis.
-pub fn tcp_listening(netns: &Netns) -> io::Result<BTreeSet<u16>> {
+/// The kernel has no such diagnosis.
+pub(super) fn tcp_listening(inside: &Foothold) -> io::Result<BTreeSet<u16>> {
     let mut ports = BTreeSet::new();
-    listening(&Route::sock_diag_inside(netns)?, &mut ports, |_| false)?;
+    if let Some(diagnosis) = inside.diagnosis() {
+        listening(diagnosis, &mut ports, |_| false)?;
+    }
     Ok(ports)
 }
 
@@ -153,12 +178,7 @@ fn each_port(
             let opened = rights::lend(SYS_PTRACE, || File::open(&path));
             (path, opened)
         }
-        Vantage::Inside(netns) => {
-            let path = format!("/proc/thread-self/net/{table}");
-            // An open table stays that of the namespace it was opened in.
-            let opened = netns.visit(|| File::open(&path));
-            (path, opened)
-        }
+        Vantage::Inside(tables) => (format!("/proc/thread-self/net/{table}"), tables.again(table)),
     };
     let file = match opened {
         Ok(file) => file,

@@ -1,7 +1,7 @@
 //! Sockets that betray a daemon. It keeps them while it is stopped, and while its process may not be
 //! seen from here; when it ends, they are gone.
 
-use crate::host::netns::Netns;
+use crate::host::foothold::Foothold;
 use crate::host::sockets::{Family, Vantage, raw_count, tcp_listening, udp_count};
 use crate::host::trouble::Trouble;
 
@@ -43,7 +43,7 @@ impl DhcpPort {
 }
 
 /// Whether there are sockets of a daemon in a namespace, as far as can be seen.
-pub(super) fn is_left(daemon: &str, netns: &Netns, from: Vantage) -> bool {
+pub(super) fn is_left(daemon: &str, inside: &Foothold, from: Vantage) -> bool {
     const ISAKMP: u16 = 500;
     const ICMP6: u8 = 58;
     const VRRP: u8 = 112;
@@ -51,7 +51,7 @@ pub(super) fn is_left(daemon: &str, netns: &Netns, from: Vantage) -> bool {
     let raw = |family, protocol| raw_count(from, family, protocol).unwrap_or(0);
     match daemon {
         "dnsmasq" => dhcp_port(from).is_ok_and(|port| port != DhcpPort::Closed),
-        "haproxy" => tcp_listening(netns).is_ok_and(|ports| ports.iter().any(is_proxys)),
+        "haproxy" => tcp_listening(inside).is_ok_and(|ports| ports.iter().any(is_proxys)),
         "keepalived" => raw(Family::V4, VRRP) > 0 || raw(Family::V6, VRRP) > 0,
         "radvd" => raw(Family::V6, ICMP6) > 0,
         "charon" | "pluto" => udp(Family::V4, ISAKMP) > 0 || udp(Family::V6, ISAKMP) > 0,

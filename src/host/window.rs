@@ -62,11 +62,20 @@ pub struct Window {
     /// What is seen.
     pub sight: Sight,
     netns: Option<Netns>,
-    route: Option<Route>,
+    pane: Option<Pane>,
+}
+
+/// What was opened to look through; an open table stays that of the namespace it was opened in.
+enum Pane {
+    /// In the namespace.
+    Inside { route: Route, arp: File },
+    /// By the `/proc` of a process that lives there.
+    Process { pid: i32, arp: File },
 }
 
 impl Host {
-    /// Looks into namespaces, into each once.
+    /// Opens windows on namespaces, each once. What is seen there is read by [`Window::look`]: no right
+    /// is needed for it any more.
     pub fn windows(&self, names: impl IntoIterator<Item = NetnsName>) -> Vec<Window> {
         (self.announce)("the kernel's answer about neighbours");
         let mut windows: Vec<Window> = names.into_iter().map(Window::open).collect();
@@ -83,13 +92,9 @@ impl Window {
             Ok(Standing::Absent) => (None, Sight::Absent),
             Err(trouble) => (None, Sight::Trouble(trouble)),
         };
-        let mut window = Self { name, sight, netns, route: None };
-        // The kernel asks a neighbour only for a socket that was opened with the right to it.
-        match window.netns.as_ref().map(|netns| rights::lend(NET_ADMIN, || enter(netns))) {
-            Some(Ok(route)) => {
-                window.route = Some(route);
-                window.look_again();
-            }
+        let mut window = Self { name, sight, netns, pane: None };
+        match window.netns.as_ref().map(Pane::inside) {
+            Some(Ok(pane)) => window.pane = Some(pane),
             Some(Err(e)) if e.kind() != io::ErrorKind::PermissionDenied => {
                 window.sight = Sight::Trouble(Trouble::of(window.whom(), &e));
             }
@@ -99,13 +104,13 @@ impl Window {
         window
     }
 
-    fn whom(&self) -> String {
-        format!("{}/{}", netns::DIRECTORY, self.name)
+    /// It is a namespace, and nothing to look through is open yet.
+    fn is_shut(&self) -> bool {
+        self.sight == Sight::Hidden && self.pane.is_none()
     }
 
-    /// The way to ask the kernel inside, where there is one.
-    pub fn route(&self) -> Option<&Route> {
-        self.route.as_ref()
+    fn whom(&self) -> String {
+        format!("{}/{}", netns::DIRECTORY, self.name)
     }
 
     /// What was seen.
@@ -116,17 +121,22 @@ impl Window {
         }
     }
 
-    /// Reads the neighbours again, where they are read by netlink.
-    pub fn look_again(&mut self) {
-        let Some(route) = &self.route else { return };
-        self.sight = match route.neighbours() {
-            Ok(dump) => Sight::Seen(View {
+    /// Reads the neighbours, or reads them again.
+    pub fn look(&mut self) {
+        let seen = match &self.pane {
+            None => return,
+            Some(Pane::Inside { route, .. }) => route.neighbours().map(|dump| View {
                 neighbours: dump.items,
                 torn: dump.torn,
                 through: Through::Netlink,
             }),
-            Err(trouble) => Sight::Trouble(trouble),
+            Some(Pane::Process { pid, arp }) => read_arp(arp).map(|neighbours| View {
+                neighbours,
+                torn: false,
+                through: Through::Process(*pid),
+            }),
         };
+        self.sight = seen.map_or_else(Sight::Trouble, Sight::Seen);
     }
 
     /// Makes the kernel ask for an address, and only for that, and says whether it did: where an
@@ -140,7 +150,7 @@ impl Window {
     }
 
     fn ask_kernel_for(&self, address: IpAddr) -> io::Result<bool> {
-        let (Some(route), Some(view)) = (&self.route, self.view()) else {
+        let (Some(Pane::Inside { route, .. }), Some(view)) = (&self.pane, self.view()) else {
             return Err(io::ErrorKind::PermissionDenied.into());
         };
         let mut asked = false;
@@ -172,7 +182,7 @@ impl Window {
         const LONGEST: Duration = Duration::from_millis(64);
         let mut pause = SHORTEST;
         loop {
-            self.look_again();
+            self.look();
             let waits = |entry: &Neighbour| {
                 asked.contains(&entry.address) && entry.owes_an_answer(since.elapsed())
             };
@@ -193,58 +203,52 @@ impl Window {
     /// # Errors
     /// The table is not to be had.
     pub fn arp(&self) -> Result<Vec<Neighbour>, Trouble> {
-        match (&self.netns, &self.sight) {
-            (Some(netns), Sight::Seen(View { through: Through::Netlink, .. })) => {
-                const PATH: &str = "/proc/thread-self/net/arp";
-                let opened = if is_ours(netns) {
-                    File::open(PATH)
-                } else {
-                    // An open table stays that of the namespace it was opened in.
-                    netns.visit(|| File::open(PATH))
-                };
-                read_arp(PATH, opened)
-            }
-            (_, Sight::Seen(view)) => Ok(view.neighbours.clone()),
-            _ => Ok(Vec::new()),
+        match &self.pane {
+            Some(Pane::Inside { arp, .. }) => read_arp(arp),
+            _ => Ok(self.view().map(|view| view.neighbours.clone()).unwrap_or_default()),
         }
     }
 
     /// For a namespace that is still hidden: looks through a process that Neutron has written down
-    /// as one of it, and whose command line says so.
-    pub fn through_records(&mut self, state: &Path) {
-        let name = self.name.clone();
-        let Some((prefix, id)) = name.as_str().split_once('-') else { return };
+    /// as one of it, and whose command line says so. (Who may see where processes live has no need of
+    /// it.)
+    pub fn look_through_records(&mut self, state: &Path) {
+        let Some((prefix, id)) = self.name.as_str().split_once('-') else { return };
         if self.sight != Sight::Hidden {
             return;
         }
-        let records = Records::read(state, id, daemons(prefix, id));
-        rights::lend(SYS_PTRACE, || self.through_recorded(id, &records));
-    }
-
-    fn through_recorded(&mut self, id: &str, records: &Records) {
         let search = Search::new(&self.netns);
         let is_its = |daemon: &str, pid: i32| {
             search.whereabouts(pid) == Whereabouts::Unknown
                 && process::name_of(pid).is_ok_and(|name| service::is_called(&name, daemon))
                 && service::names_id(pid, id)
         };
+        let records = Records::read(state, id, daemons(prefix, id));
         let living = records.pids.iter().filter(|(_, recorded)| !recorded.before_boot);
-        let seen = living
+        self.pane = living
             .filter(|(daemon, recorded)| is_its(daemon, recorded.pid))
-            .find_map(|(daemon, r)| look_through(r.pid, || is_its(daemon, r.pid)));
-        if let Some(view) = seen {
-            self.sight = Sight::Seen(view);
-        }
+            .find_map(|(daemon, r)| Pane::of_process(r.pid, || is_its(daemon, r.pid)));
+        self.look();
     }
 }
 
-/// A socket inside. To look around at home no right is needed.
-fn enter(netns: &Netns) -> io::Result<Route> {
-    if is_ours(netns) { Route::here() } else { Route::inside(netns) }
-}
+impl Pane {
+    /// To look around at home no right is needed.
+    fn inside(netns: &Netns) -> io::Result<Self> {
+        let open = || {
+            // The kernel asks a neighbour only for a socket that was opened with the right to it.
+            let route = rights::lend(NET_ADMIN, Route::here)?;
+            Ok(Self::Inside { route, arp: File::open("/proc/thread-self/net/arp")? })
+        };
+        let is_ours = process::our_netns().is_ok_and(|ours| ours == netns.id);
+        if is_ours { open() } else { netns.visit(open) }
+    }
 
-fn is_ours(netns: &Netns) -> bool {
-    process::our_netns().is_ok_and(|ours| ours == netns.id)
+    /// What a process has, if it is still the same process when its table is open.
+    fn of_process(pid: i32, is_it: impl FnOnce() -> bool) -> Option<Self> {
+        let arp = File::open(format!("/proc/{pid}/net/arp")).ok()?;
+        is_it().then_some(Self::Process { pid, arp })
+    }
 }
 
 /// Which daemons of Neutron are sure to live in a namespace of this kind, if they live.
@@ -261,10 +265,10 @@ fn daemons(prefix: &str, id: &str) -> &'static [&'static str] {
     }
 }
 
-/// Looks through any process of each namespace that we may not enter.
+/// Finds a process of each namespace that we may not enter.
 fn through_processes(windows: &mut [Window]) {
     let mut hidden: Vec<&mut Window> =
-        windows.iter_mut().filter(|window| window.sight == Sight::Hidden).collect();
+        windows.iter_mut().filter(|window| window.is_shut()).collect();
     if hidden.is_empty() {
         return;
     }
@@ -273,30 +277,19 @@ fn through_processes(windows: &mut [Window]) {
     // What cannot be searched stays hidden.
     let look = |place: usize, pid: i32| {
         let window = &mut hidden[place];
-        if window.sight == Sight::Hidden
-            && let Some(view) = look_through(pid, || search.place_of(pid) == Some(place))
-        {
-            window.sight = Sight::Seen(view);
-            left -= 1;
+        if window.is_shut() {
+            window.pane = Pane::of_process(pid, || search.place_of(pid) == Some(place));
+            left -= usize::from(window.pane.is_some());
         }
         left > 0
     };
     let _unsearched = rights::lend(SYS_PTRACE, || search.each(look));
 }
 
-/// The neighbours that a process has, if it is still the same process when its table is open.
-fn look_through(pid: i32, is_it: impl FnOnce() -> bool) -> Option<View> {
-    let path = format!("/proc/{pid}/net/arp");
-    let opened = File::open(&path).ok()?;
-    let neighbours = is_it().then(|| read_arp(&path, Ok(opened)))?.ok()?;
-    Some(View { neighbours, torn: false, through: Through::Process(pid) })
-}
-
-fn read_arp(path: &str, opened: io::Result<File>) -> Result<Vec<Neighbour>, Trouble> {
+fn read_arp(opened: &File) -> Result<Vec<Neighbour>, Trouble> {
     const LONGEST: u64 = 64 << 20;
-    let mut text = String::new();
-    let read = opened.and_then(|file| file.take(LONGEST).read_to_string(&mut text));
-    let trouble = |why| Trouble { whom: path.to_owned(), why };
-    read.map_err(|e| trouble(Why::of(&e)))?;
+    let mut text = String::with_capacity(4 << 10);
+    let trouble = |why| Trouble { whom: "/proc/PID/net/arp".to_owned(), why };
+    opened.take(LONGEST).read_to_string(&mut text).map_err(|e| trouble(Why::of(&e)))?;
     parse_arp(&text).map_err(trouble)
 }

@@ -18,7 +18,7 @@ use crate::checks::ovs_life::{self, LifeCodes};
 use crate::checks::ovs_place::PlaceArgs;
 use crate::checks::ovs_rules::PortCodes;
 use crate::checks::{Check, bridge, libvirt_place, without_answer};
-use crate::host::inside::{Inside, Sight};
+use crate::host::inside::{Door, Inside, Sight};
 use crate::host::libvirt::description::Vnic;
 use crate::host::libvirt::{Answer, Asked};
 use crate::host::link::Link;
@@ -33,6 +33,7 @@ use crate::plugin::code::{FORBIDDEN, USAGE};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Spec;
+use crate::rights;
 use graph::{Graph, How};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -235,9 +236,12 @@ fn look(args: &Args, host: &Host) -> Result<Snapshot, Unseen> {
     } else if kind.joins(How::Carries) {
         snapshot.tunnels.addresses = route.addressed().map_err(Unseen::Trouble)?;
     }
-    look_into_namespaces(&mut snapshot, args, host);
-    // Rights that are only lent are laid down with the first word to a daemon; Open vSwitch needs them.
+    let doors = doors(&snapshot, args, host);
+    // To connect to Open vSwitch still needs one, which is laid down with the first word to a daemon.
+    rights::renounce_all_but(&[rights::DAC_OVERRIDE]);
+    look_into_namespaces(&mut snapshot, args, doors);
     look_at_ovs(&mut snapshot, args, host, &place);
+    rights::renounce();
     look_at_domain(&mut snapshot, args, host);
     look_for_ways(&mut snapshot, args, &route);
     Ok(snapshot)
@@ -278,18 +282,25 @@ fn names_of<'a>(snapshot: &Snapshot, args: &'a Args, wanted: End) -> Vec<&'a str
     chosen.map(|(_, name)| name).collect()
 }
 
-fn look_into_namespaces(snapshot: &mut Snapshot, args: &Args, host: &Host) {
+fn doors(snapshot: &Snapshot, args: &Args, host: &Host) -> Vec<(String, Door)> {
+    let mut doors = Vec::new();
     if !args.link_type().has(End::Netns) {
-        return;
+        return doors;
     }
     for name in names_of(snapshot, args, End::Netns) {
         // What is no name of a namespace is none.
         let Ok(parsed) = name.parse() else { continue };
-        let inside = host.look_inside(&parsed);
-        if !args.link_type().is_path() || inside.sight != Sight::Absent {
-            snapshot.netns.push((name.to_owned(), inside));
-        }
+        doors.push((name.to_owned(), host.door(&parsed)));
     }
+    doors
+}
+
+fn look_into_namespaces(snapshot: &mut Snapshot, args: &Args, doors: Vec<(String, Door)>) {
+    let seen = doors.into_iter().map(|(name, door)| (name, door.look()));
+    // An end of `path` may be anything: that no namespace has its name says little.
+    snapshot.netns = seen
+        .filter(|(_, inside)| !args.link_type().is_path() || inside.sight != Sight::Absent)
+        .collect();
 }
 
 /// Open vSwitch is not asked where the kernel joins the ends: a bridge of the kernel works whatever

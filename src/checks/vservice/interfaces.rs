@@ -2,6 +2,7 @@
 
 use crate::checks::device::{self, DeviceCodes};
 use crate::checks::without_answer;
+use crate::host::foothold::Foothold;
 use crate::host::link::Link;
 use crate::host::netns::Netns;
 use crate::host::{Host, Trouble, Why};
@@ -44,8 +45,13 @@ const DEVICE_CODES: DeviceCodes = DeviceCodes {
 };
 
 /// The interfaces, with a process of the namespace through which they can be counted, if one is known.
-pub(super) fn seen(host: &Host, netns: &Netns, window: Option<i32>) -> Interfaces {
-    match host.devices_inside(netns) {
+pub(super) fn seen(
+    host: &Host,
+    netns: &Netns,
+    inside: &Foothold,
+    window: Option<i32>,
+) -> Interfaces {
+    match host.devices_inside(inside) {
         Ok(links) => Interfaces::Inside(links),
         Err(trouble) if trouble.why == Why::Forbidden => match host.near_ends(netns) {
             Ok(links) if !links.is_empty() => {

@@ -7,11 +7,12 @@ mod interfaces;
 mod tests;
 
 use crate::checks::{Check, without_answer};
+use crate::host::foothold::Foothold;
 use crate::host::netns::{self, Neighbours, Netns, NetnsName, Standing};
 use crate::host::neutron::{self, HaState, Records};
 use crate::host::service::{By, Daemons, Fate, Record, Wanted};
-use crate::host::sockets::{self, Vantage};
-use crate::host::trace::{self, DhcpPort};
+use crate::host::sockets;
+use crate::host::trace::DhcpPort;
 use crate::host::{Host, Trouble, Why, ovs};
 use crate::manifest::check_vservice::{SPEC, code, fact};
 use crate::plugin::past::Past;
@@ -155,13 +156,7 @@ impl Check for Vservice {
     type Facts = Facts;
 
     fn gather(args: &Args, host: &Host) -> Facts {
-        let state = args.state_path.as_deref().unwrap_or(Path::new(neutron::STATE));
         let names = args.names();
-        let read = || Records::read(state, args.id(), &names);
-        let records = match args.state_path {
-            Some(_) => read(),
-            None => rights::lend(rights::DAC_READ_SEARCH, read),
-        };
         let meant = args.meant().filter(|name| matches!(netns::look(name), Ok(Standing::Live(_))));
         let meant = meant.map(|name| name.as_str().to_owned());
         let (namespace, netns) = match netns::look(&args.netns) {
@@ -171,11 +166,17 @@ impl Check for Vservice {
             Ok(Standing::Absent) => (Ok(Namespace::Absent), None),
             Err(trouble) => (Err(trouble), None),
         };
-        let daemons = Ok(Daemons::default());
+        let devices = args.interfaces || args.role == Role::Router;
+        let inside = netns.as_ref().map(|netns| host.foothold(netns, &names, devices));
+        rights::renounce_all_but(&[rights::SYS_PTRACE, rights::DAC_READ_SEARCH]);
+        let place = netns.as_ref().zip(inside.as_ref());
+        let (records, daemons) = records_and_daemons(args, host, place);
+        // Processes have been seen, and what they hold where it takes a right.
+        rights::renounce();
         let mut facts =
             Facts { meant, namespace, daemons, records, dhcp: None, tcp: None, interfaces: None };
-        if let Some(netns) = netns {
-            facts.look_inside(args, host, &netns, &names);
+        if let Some((netns, inside)) = place {
+            facts.look_inside(args, host, netns, inside);
         }
         facts
     }
@@ -253,43 +254,81 @@ impl Args {
     }
 }
 
+/// What Neutron keeps tells which processes are looked at. Where the caller says what Neutron keeps, they
+/// are all looked at before, and none after that.
+fn records_and_daemons(
+    args: &Args,
+    host: &Host,
+    place: Option<(&Netns, &Foothold)>,
+) -> (Records, Result<Daemons, Trouble>) {
+    let names = args.names();
+    let look = |records: &Records| match place {
+        Some((netns, inside)) => daemons(args, host, netns, inside, records),
+        None => Ok(Daemons::default()),
+    };
+    let read = |state: &Path| Records::read(state, args.id(), &names);
+    match &args.state_path {
+        None => {
+            let records = rights::lend(rights::DAC_READ_SEARCH, || read(Path::new(neutron::STATE)));
+            let daemons = look(&records);
+            (records, daemons)
+        }
+        Some(state) => {
+            let daemons = look(&Records::none(args.id()));
+            rights::give_up_all();
+            let records = read(state);
+            let daemons = daemons.map(|daemons| daemons.compared(&records));
+            (records, daemons)
+        }
+    }
+}
+
+fn daemons(
+    args: &Args,
+    host: &Host,
+    netns: &Netns,
+    inside: &Foothold,
+    records: &Records,
+) -> Result<Daemons, Trouble> {
+    let own: Vec<[&str; 1]> = args.process.iter().map(|name| [name.as_str()]).collect();
+    let mut required: Vec<&[&str]> = args.role.required().to_vec();
+    required.extend(own.iter().map(|group| &group[..]));
+    // The keepalived of a distributed HA router lives beside it.
+    let sibling = format!("snat-{}", args.id()).parse().ok();
+    let sibling = sibling.and_then(|name| match netns::look(&name) {
+        Ok(Standing::Live(sibling)) => Some(sibling),
+        _ => None,
+    });
+    let sibling = sibling.as_ref();
+    let likely: &[&str] = if has_proxy_configuration(records) { &["haproxy"] } else { &[] };
+    let names = args.names();
+    let wanted = Wanted { names: &names, required: &required, likely, records, sibling };
+    host.daemons(netns, inside, &wanted)
+}
+
+fn has_proxy_configuration(records: &Records) -> bool {
+    matches!(records.haproxy_ports, Ok(Some(_)))
+}
+
 impl Facts {
-    fn look_inside(&mut self, args: &Args, host: &Host, netns: &Netns, names: &[&str]) {
-        let own: Vec<[&str; 1]> = args.process.iter().map(|name| [name.as_str()]).collect();
-        let mut required: Vec<&[&str]> = args.role.required().to_vec();
-        required.extend(own.iter().map(|group| &group[..]));
-        // The keepalived of a distributed HA router lives beside it.
-        let sibling = format!("snat-{}", args.id()).parse().ok();
-        let sibling = sibling.and_then(|name| match netns::look(&name) {
-            Ok(Standing::Live(sibling)) => Some(sibling),
-            _ => None,
-        });
-        let sibling = sibling.as_ref();
-        let likely: &[&str] = if self.has_proxy_configuration() { &["haproxy"] } else { &[] };
-        let records = &self.records;
-        let wanted = Wanted { names, required: &required, likely, records, sibling };
-        self.daemons = host.daemons(netns, &wanted);
+    fn look_inside(&mut self, args: &Args, host: &Host, netns: &Netns, inside: &Foothold) {
         if let Ok(daemons) = &self.daemons {
             let works =
                 |name: &str| daemons::working(daemons, name).map(|daemon| daemon.process.pid);
             let dnsmasq = works("dnsmasq").filter(|_| args.role == Role::Dhcp);
-            let seen = |pid| {
-                let before = daemons.dhcp.clone();
-                before.unwrap_or_else(|| trace::dhcp_port(Vantage::Process(pid)))
-            };
-            self.dhcp = dnsmasq.map(seen);
+            self.dhcp = dnsmasq.and(daemons.dhcp.clone());
             let told = &self.records.haproxy_ports;
             let enough =
                 |open: &BTreeSet<u16>| daemons::missing_port(told, open, args.role).is_none();
             let haproxy = works("haproxy").filter(|_| args.role.has_proxy());
-            self.tcp = haproxy.map(|pid| sockets::tcp(netns, pid, enough));
+            self.tcp = haproxy.map(|pid| sockets::tcp(inside, pid, enough));
         }
         let processless = self.daemons.as_ref().is_ok_and(is_processless);
         if args.interfaces || (args.role == Role::Router && processless) {
             let mut daemons = self.daemons.iter().flat_map(|daemons| &daemons.found);
             let window = daemons.find(|daemon| daemon.lives_here());
             let window = window.map(|daemon| daemon.process.pid);
-            self.interfaces = Some(interfaces::seen(host, netns, window));
+            self.interfaces = Some(interfaces::seen(host, netns, inside, window));
         }
     }
 
@@ -314,13 +353,9 @@ impl Facts {
         self.records.ha == Ok(Some(HaState::Backup))
     }
 
-    fn has_proxy_configuration(&self) -> bool {
-        matches!(self.records.haproxy_ports, Ok(Some(_)))
-    }
-
     /// Whether a daemon may be meant to run where its pid file may not be read.
     fn may_be_expected(&self, daemon: &str, role: Role) -> bool {
-        role == Role::Router || (daemon == "haproxy" && self.has_proxy_configuration())
+        role == Role::Router || (daemon == "haproxy" && has_proxy_configuration(&self.records))
     }
 }
 

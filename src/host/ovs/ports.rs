@@ -7,7 +7,7 @@ use super::row::{self, Bridge, Interface, Port};
 use crate::host::mac::Mac;
 use crate::host::ovsdb::value::Uuid;
 use crate::host::ovsdb::{Ask, Transact};
-use crate::host::process::{self, Depth, Process};
+use crate::host::process::{self, Depth, DeviceList, Process};
 use crate::host::talk::converse;
 use crate::host::{Host, Trouble};
 use serde::de::DeserializeOwned;
@@ -204,7 +204,8 @@ impl Host {
             self.devices_here(&wanted)
         } else {
             (self.announce)("the devices in the namespace of ovs-vswitchd");
-            process::devices(process.pid)
+            DeviceList::of(process.pid)
+                .and_then(DeviceList::names)
                 .map(|names| names.into_iter().collect())
                 .map_err(|e| format!("/proc/{}/net/dev: {e}", process.pid))
         };

@@ -63,9 +63,11 @@ lonely() {
      < /dev/null > "$state/dnsmasq.log" 2>&1) &
 }
 
-# What Neutron writes down; /var is not the lab's own, so the state is in /run.
+# What Neutron writes down, in its usual place and by another name.
 neutron() {
   local id dir
+  mount -t tmpfs -o mode=755 tmpfs /var/lib; mkdir /var/lib/neutron /run/neutron
+  mount --bind /var/lib/neutron /run/neutron
   for id in $net ${lonely#qdhcp-}; do mkdir -p /run/neutron/dhcp/$id; done
   dir=/run/neutron/dhcp/$net
   cat > $dir/host <<EOF
