@@ -11,7 +11,7 @@ use crate::host::mac::Mac;
 use crate::host::neighbour::{Neighbour, State};
 use crate::host::netns::{Neighbours, NetnsName};
 use crate::host::window::{Sight, Through, View, Window};
-use crate::host::{Host, Trouble, Why, neutron, ovs};
+use crate::host::{Host, Trouble, Why, neutron, words};
 use crate::plugin::code::FORBIDDEN;
 use crate::plugin::report::Report;
 use crate::plugin::spec::{Code, MetricSpec};
@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 pub struct LookArgs {
     /// Neutron's state_path: addresses and pid files [default: /var/lib/neutron]
-    #[arg(long, value_name = "DIR", value_parser = ovs::absolute)]
+    #[arg(long, value_name = "DIR", value_parser = words::absolute)]
     pub state_path: Option<PathBuf>,
     /// Have the kernel ask whoever did not just answer (ARP, NS)
     #[arg(long)]

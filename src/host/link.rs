@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::host::mac::Mac;
 use crate::host::netlink::{self, Dump, IFINFO, Question, Route, attributes, number, string};
 use crate::host::trouble::{Trouble, Why};
-pub use crate::host::words::plain_name;
+use crate::host::words::plain_name;
 use socket2::{Domain, Type};
 use std::fmt;
 use std::io;

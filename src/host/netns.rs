@@ -4,10 +4,10 @@
 //! file alone is what a namespace leaves behind that is gone, or what is seen where mounts do not
 //! propagate (in a container).
 
-use crate::host::link::plain_name;
 use crate::host::netlink::Route;
 use crate::host::nsid::NETNSA_FD;
 use crate::host::trouble::Trouble;
+use crate::host::words::plain_name;
 use crate::rights::{self, SYS_ADMIN};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::statfs::{FsType, Statfs, fstatfs, statfs};

@@ -13,7 +13,7 @@ use crate::host::neutron::{self, HaState, Records};
 use crate::host::service::{By, Daemons, Fate, Record, Wanted};
 use crate::host::sockets;
 use crate::host::trace::DhcpPort;
-use crate::host::{Host, Trouble, Why, ovs};
+use crate::host::{Host, Trouble, Why, words};
 use crate::manifest::check_vservice::{SPEC, code, fact};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
@@ -44,12 +44,12 @@ pub struct Args {
     #[arg(long)]
     pub interfaces: bool,
     /// Where Neutron keeps its state [default: /var/lib/neutron]
-    #[arg(long, value_name = "DIR", value_parser = ovs::absolute)]
+    #[arg(long, value_name = "DIR", value_parser = words::absolute)]
     pub state_path: Option<PathBuf>,
 }
 
 fn daemon_name(text: &str) -> Result<String, String> {
-    crate::host::link::plain_name(text, "a daemon's name", 64).map(|()| text.to_owned())
+    words::plain_name(text, "a daemon's name", 64).map(|()| text.to_owned())
 }
 
 /// What a service does, and so which daemons belong to it.

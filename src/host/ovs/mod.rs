@@ -8,7 +8,7 @@ pub mod tunnels;
 pub mod vitals;
 
 use crate::host::talk::{Dialogue, Line, Outcome, Remote, Talk};
-pub use crate::host::words::absolute;
+use crate::host::words::absolute;
 use crate::rights::{self, DAC_OVERRIDE};
 use std::cell::RefCell;
 use std::net::SocketAddr;
