@@ -170,6 +170,9 @@ const DATAPATH: &[Expect] = &[
     ("check_ovs_port int-dhcp", 0, &[]),
     ("check_ovs_port --iface-id i3", 0, &[]),
     ("check_ovs_port int-off", 2, &["admin-down"]),
+    // Switched off inside its namespace; the second as on a backup of a router.
+    ("check_ovs_port int-shut", 2, &["admin-down"]),
+    ("check_ovs_port qg-1", 0, &[]),
     // Its namespace was deleted: ovs-vswitchd made it anew, here and switched off.
     ("check_ovs_port int-lost", 2, &["admin-down"]),
     ("check_ovs_port tap-1", 0, &[]),
@@ -212,6 +215,25 @@ fn open_vswitch_in_the_kernel_is_judged_as_the_one_in_user_space() {
     assert_eq!(said, format!("CheckLink OK: joined: {chain}"));
 
     not_joined(&lab, "vservice-vnic qdhcp-1 int-off");
+    expect_all(&lab, &[("check_vnic_vconnector br-int fa:16:3e:00:00:07", 2, &["admin-down"])]);
+
+    // ovs-vswitchd follows a port into its namespace, until it is started again: then it sees the port
+    // with its next change.
+    lab.sh("ip -n qdhcp-1 link set int-dhcp down");
+    lab.wait_for("check_ovs_port int-dhcp", 2);
+    lab.sh("ip -n qdhcp-1 link set int-dhcp up");
+    lab.wait_for("check_ovs_port int-dhcp", 0);
+    lab.verb("restart_vswitchd");
+    lab.wait_for("check_vedge_ovs -t 30", 0);
+    for port in ["int-dhcp", "int-shut"] {
+        let said = lab.wait_for(&format!("check_ovs_port {port}"), 0);
+        assert!(said.first_line().ends_with("where its state is not seen"), "{said:?}");
+    }
+    expect_all(&lab, &[("check_ovs_port int-dhcp -c 1:", 3, &["no-value"])]);
+    lab.sh("ip -n qdhcp-1 link set int-dhcp down");
+    lab.wait_for("check_ovs_port int-dhcp", 2);
+    lab.sh("ip -n qdhcp-1 link set int-dhcp up");
+    lab.wait_for("check_ovs_port int-dhcp -c 1:", 0);
 
     // Tunnels of the kernel go on without ovs-vswitchd, but nobody drives them.
     lab.verb("freeze_vswitchd");
