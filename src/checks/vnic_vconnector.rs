@@ -55,7 +55,7 @@ pub enum Facts {
     /// No bridge of the kernel.
     Other {
         /// The device of that name, if there is one.
-        device: Option<Link>,
+        device: Option<Box<Link>>,
         /// What Open vSwitch has; none on a machine without it.
         ovs: Option<Box<Ovs>>,
     },
@@ -147,7 +147,7 @@ impl Check for VnicVconnector {
         match facts {
             Facts::Linux(linux) => judge_linux(&mut report, linux, args),
             Facts::Other { device, ovs } => {
-                judge_other(&mut report, device.as_ref(), ovs.as_deref(), args);
+                judge_other(&mut report, device.as_deref(), ovs.as_deref(), args);
             }
             Facts::Unseen(trouble) => {
                 let (code, text) = without_answer(trouble, "");
@@ -168,7 +168,7 @@ fn look(host: &Host, place: &Place, args: &Args) -> Result<Facts, Trouble> {
         }
         device => {
             let ovs = bridges::is_here(place).then(|| Box::new(look_at_ovs(host, place, args)));
-            Ok(Facts::Other { device, ovs })
+            Ok(Facts::Other { device: device.map(Box::new), ovs })
         }
     }
 }
