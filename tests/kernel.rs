@@ -32,12 +32,24 @@ const DEVICES: &[Expect] = &[
     ("check_pnic_ovs bond0 --expect kind=bond --expect duplex=full", 0, &[]),
     ("check_pnic_ovs b0 --expect master=bond0", 0, &[]),
     ("check_pnic_ovs bond0.100", 0, &[]),
-    ("check_pnic_ovs bond1", 2, &["link-down"]),
-    ("check_pnic_ovs bond1.100", 2, &["link-down"]),
+    ("check_pnic_ovs bond1", 2, &["link-down", "member-down", "member-down"]),
+    ("check_pnic_ovs bond1.100", 2, &["link-down", "member-down", "member-down"]),
     ("check_pnic_ovs c0", 2, &["link-down"]),
     // Two members of 10 Gbit/s that have agreed with their partner count; without one, the first.
     ("check_pnic_ovs bond4 -c 20000:", 0, &[]),
-    ("check_pnic_ovs bond5 -c 20000:", 2, &["limit"]),
+    ("check_pnic_ovs bond5 -c 20000:", 2, &["limit", "lacp-fallback"]),
+    ("check_pnic_ovs bond0 -c members_active=2:2 --expect bond-mode=active-backup", 0, &[]),
+    ("check_pnic_ovs bond4 -c members_active=2:2 --expect bond-mode=802.3ad", 0, &[]),
+    ("check_pnic_ovs bond6", 1, &["member-down"]),
+    ("check_pnic_ovs bond6.100", 1, &["member-down"]),
+    ("check_pnic_ovs bond7", 1, &["member-down"]),
+    ("check_pnic_ovs bond8", 1, &["member-down"]),
+    ("check_pnic_ovs bond9", 2, &["link-down"]),
+    ("check_pnic_ovs e0", 0, &[]),
+    ("check_pnic_ovs e1", 2, &["link-down"]),
+    ("check_pnic_ovs k0", 0, &[]),
+    // It has link, and the bond does not use it.
+    ("check_pnic_ovs k2", 1, &["member-down"]),
     ("check_vconnector brq-a", 0, &[]),
     ("check_vconnector brq-b", 0, &[]),
     ("check_vconnector brq-c", 0, &[]),
@@ -61,7 +73,15 @@ const LINKS: &[Expect] = &[
     ("check_link host_pnic-network b0 100", 0, &[]),
     ("check_link network-host_pnic 100 b1", 0, &[]),
     ("check_link host_pnic-network b0 untagged", 2, &["not-joined"]),
-    ("check_link host_pnic-network bond1 100", 2, &["link-down", "link-down"]),
+    (
+        "check_link host_pnic-network bond1 100",
+        2,
+        &["link-down", "link-down", "member-down", "member-down"],
+    ),
+    ("check_link host_pnic-network bond6 100", 1, &["member-down"]),
+    ("check_link host_pnic-network bond6.100 100", 1, &["member-down"]),
+    ("check_link host_pnic-network e0 100", 1, &["member-down"]),
+    ("check_link host_pnic-network e1 100", 2, &["link-down"]),
     ("check_link host_pnic-network bond2 untagged", 0, &[]),
     ("check_link host_pnic-network d0 untagged", 0, &[]),
     ("check_link vconnector-host_pnic brq-a eth1", 0, &[]),
@@ -85,6 +105,17 @@ fn vlan_devices_and_bonds_are_nics_and_uplinks() {
         let said = first_line(&lab, &format!("check_link {line}"));
         assert_eq!(said, format!("CheckLink OK: joined: {chain}"));
     }
+    for (bond, why) in [
+        ("bond6", "bond6: member e1 has no link (no carrier)"),
+        ("bond7", "bond7: member f1 is switched off (admin-down)"),
+        ("bond8", "bond8: member k2 has link, but no LACP partner"),
+        ("bond5", "bond5: no LACP partner, one member carries all"),
+    ] {
+        let said = first_line(&lab, &format!("check_pnic_ovs {bond}"));
+        assert_eq!(said, format!("CheckPnicOvs WARNING: {why}"));
+    }
+    let said = first_line(&lab, "check_pnic_ovs bond9");
+    assert!(said.ends_with("bond9 has no link (no carrier): it has no member"), "{said}");
     let said = first_line(&lab, "check_pnic_ovs eth2.200");
     assert!(said.ends_with("eth2.200 has no link: its partner or lower device is down"), "{said}");
 
@@ -97,25 +128,38 @@ fn vlan_devices_and_bonds_are_nics_and_uplinks() {
     lab.sh("ip link set eth1 mtu 1400");
     let said = first_line(&lab, "check_link path tap-61 eth1");
     assert!(said.ends_with("eth1.100 takes 1400 bytes only, 1500 come from tap-61"), "{said}");
-    // One member lost: the bond still carries; both: nothing upon it does.
+    // One member lost: the bond still carries, and tells it; both: nothing upon it does.
     lab.sh("ip -n h2 link set b0 down");
     lab.wait_for("check_link path tap-62 b0", 2);
     expect_all(
         &lab,
-        &[("check_link path tap-62 bond0", 0, &[]), ("check_link path tap-62 b1", 0, &[])],
+        &[
+            ("check_pnic_ovs bond0", 1, &["member-down"]),
+            ("check_pnic_ovs bond0.100", 1, &["member-down"]),
+            ("check_link path tap-62 bond0", 1, &["member-down"]),
+            ("check_link path tap-62 b1", 1, &["member-down"]),
+        ],
     );
     lab.sh("ip link set b1 down");
     lab.wait_for("check_pnic_ovs bond0.100", 2);
     expect_all(
         &lab,
         &[
-            ("check_pnic_ovs bond0", 2, &["link-down"]),
-            ("check_link path tap-62 bond0", 2, &["link-down", "link-down"]),
-            ("check_link path tap-62 b1", 2, &["link-down", "link-down", "admin-down"]),
+            ("check_pnic_ovs bond0", 2, &["link-down", "member-down", "member-down"]),
+            (
+                "check_link path tap-62 bond0",
+                2,
+                &["link-down", "link-down", "member-down", "member-down"],
+            ),
+            (
+                "check_link path tap-62 b1",
+                2,
+                &["link-down", "link-down", "admin-down", "member-down"],
+            ),
         ],
     );
     lab.sh("ip link set b1 up");
-    lab.wait_for("check_link path tap-62 bond0", 0);
+    lab.wait_for("check_link path tap-62 bond0", 1);
     lab.sh("ip link del eth1.100");
     not_joined(&lab, "vconnector-host_pnic brq-a eth1");
 }
@@ -126,6 +170,9 @@ const DATAPATH: &[Expect] = &[
     ("check_ovs_port int-dhcp", 0, &[]),
     ("check_ovs_port --iface-id i3", 0, &[]),
     ("check_ovs_port int-off", 2, &["admin-down"]),
+    // Switched off inside its namespace; the second as on a backup of a router.
+    ("check_ovs_port int-shut", 2, &["admin-down"]),
+    ("check_ovs_port qg-1", 0, &[]),
     // Its namespace was deleted: ovs-vswitchd made it anew, here and switched off.
     ("check_ovs_port int-lost", 2, &["admin-down"]),
     ("check_ovs_port tap-1", 0, &[]),
@@ -168,6 +215,25 @@ fn open_vswitch_in_the_kernel_is_judged_as_the_one_in_user_space() {
     assert_eq!(said, format!("CheckLink OK: joined: {chain}"));
 
     not_joined(&lab, "vservice-vnic qdhcp-1 int-off");
+    expect_all(&lab, &[("check_vnic_vconnector br-int fa:16:3e:00:00:07", 2, &["admin-down"])]);
+
+    // ovs-vswitchd follows a port into its namespace, until it is started again: then it sees the port
+    // with its next change.
+    lab.sh("ip -n qdhcp-1 link set int-dhcp down");
+    lab.wait_for("check_ovs_port int-dhcp", 2);
+    lab.sh("ip -n qdhcp-1 link set int-dhcp up");
+    lab.wait_for("check_ovs_port int-dhcp", 0);
+    lab.verb("restart_vswitchd");
+    lab.wait_for("check_vedge_ovs -t 30", 0);
+    for port in ["int-dhcp", "int-shut"] {
+        let said = lab.wait_for(&format!("check_ovs_port {port}"), 0);
+        assert!(said.first_line().ends_with("where its state is not seen"), "{said:?}");
+    }
+    expect_all(&lab, &[("check_ovs_port int-dhcp -c 1:", 3, &["no-value"])]);
+    lab.sh("ip -n qdhcp-1 link set int-dhcp down");
+    lab.wait_for("check_ovs_port int-dhcp", 2);
+    lab.sh("ip -n qdhcp-1 link set int-dhcp up");
+    lab.wait_for("check_ovs_port int-dhcp -c 1:", 0);
 
     // Tunnels of the kernel go on without ovs-vswitchd, but nobody drives them.
     lab.verb("freeze_vswitchd");

@@ -1,6 +1,7 @@
 //! The verdicts, one file per monitored object. A check asks the host for facts and judges them;
 //! it knows no socket and prints nothing.
 
+pub mod bond;
 pub mod bridge;
 pub mod device;
 pub mod domain;

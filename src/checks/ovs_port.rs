@@ -113,7 +113,7 @@ fn judge_ports(report: &mut Report, ports: &Ports, args: &Args) {
     }
     if let [only] = subjects.as_slice() {
         report.object = only.name.to_owned();
-        report.when_ok = only.ok_words();
+        report.when_ok = only.ok_words(&ports.devices);
     } else {
         report.object = count(subjects.len(), "port");
         report.when_ok = format!("{}, none broken", report.object);
@@ -199,16 +199,19 @@ impl Subject<'_> {
     }
 
     /// What an OK says. A LOCAL port that is down is OK, but it is not up.
-    fn ok_words(&self) -> String {
-        let name = self.name;
+    fn ok_words(&self, devices: &Devices) -> String {
+        let (name, place) = (self.name, self.place_words());
         match self.interfaces.as_slice() {
             [only] if self.is_local(only) && only.reads_down() => {
                 format!("{name} is the LOCAL port of its bridge, down as most are")
             }
-            [only] if only.kind == "internal" && only.reads_down() => {
-                format!("{name} was moved out of ovs-vswitchd's namespace{}", self.place_words())
+            [only] if only.is_moved(devices) && !only.is_seen() => {
+                format!("{name}{place}, moved into a namespace where its state is not seen")
             }
-            _ => format!("{name} is up{}", self.place_words()),
+            [only] if only.is_moved(devices) && only.reads_down() => {
+                format!("{name}{place} is off in its namespace, as on a backup of its router")
+            }
+            _ => format!("{name} is up{place}"),
         }
     }
 }
@@ -231,18 +234,27 @@ fn judge_subject(
     for (code, text) in rules.faults(subject) {
         report.find_on(name, code, text);
     }
-    subject.interfaces.iter().for_each(|interface| measure(report, interface));
+    for interface in &subject.interfaces {
+        if !interface.is_moved(&ports.devices) || interface.is_seen() {
+            measure_states(report, interface);
+        }
+        measure(report, interface);
+    }
     facts(report, subject);
     let fine = report.findings.len() == before;
     let row = evidence(subject, ports);
     if fine { report.fine(row) } else { report.note(row) }
 }
 
-fn measure(report: &mut Report, interface: &Interface) {
+fn measure_states(report: &mut Report, interface: &Interface) {
     let name = interface.name.as_str();
     let up = |state: &Option<String>| state.as_ref().map(|s| f64::from(u8::from(s == "up")));
     report.measure_of(name, metric::LINK_STATE, up(&interface.link_state.0));
     report.measure_of(name, metric::ADMIN_STATE, up(&interface.admin_state.0));
+}
+
+fn measure(report: &mut Report, interface: &Interface) {
+    let name = interface.name.as_str();
     report.measure_of(name, metric::LINK_RESETS, interface.link_resets.0.map(|n| n as f64));
     report.measure_of(name, metric::MTU, interface.mtu.0.map(|n| n as f64));
     let megabits = interface.link_speed.0.map(|bits| bits as f64 / 1e6);
@@ -317,9 +329,18 @@ fn kernel_words(interface: &Interface, subject: &Subject, devices: &Devices) -> 
         Devices::NotComparable(why) => format!(", not compared with the kernel: {why}"),
         Devices::Known(names) if names.contains(&interface.name) => ", device exists".to_owned(),
         Devices::Known(_) if interface.kind == "internal" && !subject.is_local(interface) => {
-            ", device not in ovs-vswitchd's namespace".to_owned()
+            moved_words(interface).to_owned()
         }
         Devices::Known(_) => String::new(),
+    }
+}
+
+fn moved_words(interface: &Interface) -> &'static str {
+    if interface.is_seen() {
+        ", device in another network namespace"
+    } else {
+        ", which says nothing: its device is in another network namespace, where ovs-vswitchd does \
+         not see it; `check_link vservice-vnic` does"
     }
 }
 
@@ -419,6 +440,58 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    /// What is said of a captured port that is in another namespace.
+    fn moved(name: &str) -> Report {
+        let mut seen = ports(Port::default(), vec![captured(name)], "br-int");
+        seen.devices = Devices::Known(HashSet::new());
+        judged(seen)
+    }
+
+    #[test]
+    fn a_moved_port_is_judged_by_what_ovs_vswitchd_sees_of_it() {
+        let told = |report: &Report| {
+            let states = report.metrics.iter().filter(|m| m.spec.name == "link_state");
+            let codes: Vec<_> = report.findings.iter().map(|f| f.code.name).collect();
+            (codes, states.map(|m| m.value).next())
+        };
+        let report = moved("interface-moved-up");
+        assert_eq!(told(&report), (vec![], Some(1.0)));
+        assert_eq!(report.when_ok, "int-dhcp is up on br-int");
+        assert!(report.evidence[1].text.ends_with(", device in another network namespace"));
+
+        assert_eq!(told(&moved("interface-moved-off")), (vec!["admin-down"], Some(0.0)));
+
+        // It is up, but was moved before ovs-vswitchd started.
+        let report = moved("interface-moved-unseen");
+        assert_eq!(told(&report), (vec![], None));
+        let text = "int-dhcp on br-int, moved into a namespace where its state is not seen";
+        assert_eq!(report.when_ok, text);
+        let words = "where ovs-vswitchd does not see it; `check_link vservice-vnic` does";
+        assert!(report.evidence[1].text.ends_with(words), "{:?}", report.evidence);
+    }
+
+    #[test]
+    fn a_gateway_may_be_off_in_its_namespace() {
+        let mut gateway: Interface = captured("interface-moved-off");
+        gateway.name = "qg-1".into();
+        let mut seen = ports(Port::default(), vec![gateway], "br-int");
+        assert_eq!(codes(seen.clone()), ["admin-down"], "it is here");
+        seen.devices = Devices::NotComparable("hidden".into());
+        assert_eq!(codes(seen.clone()), ["not-comparable"]);
+        seen.devices = Devices::Known(HashSet::new());
+        let report = judged(seen);
+        assert_eq!(report.findings, []);
+        let text = "qg-1 on br-int is off in its namespace, as on a backup of its router";
+        assert_eq!(report.when_ok, text);
+    }
+
+    #[test]
+    fn what_is_seen_needs_no_comparing() {
+        let mut seen = ports(Port::default(), vec![captured("interface-moved-off")], "br-int");
+        seen.devices = Devices::NotComparable("hidden".into());
+        assert_eq!(codes(seen), ["admin-down"]);
     }
 
     #[test]

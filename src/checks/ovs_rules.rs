@@ -82,10 +82,51 @@ impl<'t> Subject<'t> {
     }
 }
 
+/// What is known of an internal port that reads down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Down<'d> {
+    /// It is down, here or in the namespace that it was moved into.
+    Really,
+    /// It was moved, and what it does there ovs-vswitchd does not see.
+    Unseen,
+    /// It was moved and is switched off there by Neutron.
+    Meant,
+    /// Why it is not known whether it was moved.
+    Unknown(&'d str),
+}
+
 impl Interface {
     pub(super) fn reads_down(&self) -> bool {
         let down = |state: &Option<String>| state.as_deref() == Some("down");
         down(&self.admin_state.0) || down(&self.link_state.0)
+    }
+
+    /// Whether it is an internal port that was moved out of ovs-vswitchd's namespace.
+    pub(super) fn is_moved(&self, devices: &Devices) -> bool {
+        self.kind == "internal"
+            && matches!(devices, Devices::Known(names) if !names.contains(&self.name))
+    }
+
+    /// Whether ovs-vswitchd sees its device: only then the row has an MTU. The kernel tells of ports of
+    /// its own datapath in any namespace, but only of changes: one that was moved before ovs-vswitchd
+    /// started reads down, up as it may be. The userspace datapath loses sight of what is moved. (Seen
+    /// with Open vSwitch 3.1 on Linux 6.1.)
+    pub(super) fn is_seen(&self) -> bool {
+        self.mtu.0.is_some()
+    }
+
+    /// What is known of it, an internal port that reads down.
+    pub(super) fn down<'d>(&self, devices: &'d Devices) -> Down<'d> {
+        // Neutron switches the gateway of a router off on its backups; which those are, only
+        // check_vservice knows.
+        let gateway = self.name.starts_with("qg-");
+        match devices {
+            Devices::Known(_) if !self.is_moved(devices) => Down::Really,
+            Devices::Known(_) if !self.is_seen() => Down::Unseen,
+            Devices::Known(_) if gateway => Down::Meant,
+            Devices::NotComparable(why) if gateway || !self.is_seen() => Down::Unknown(why),
+            _ => Down::Really,
+        }
     }
 }
 
@@ -169,17 +210,15 @@ impl Rules<'_> {
         faults
     }
 
-    /// The userspace datapath shows an internal port that was moved into a namespace as down though
-    /// it works there; one that is still here is down.
     fn internal_down(&self, interface: &Interface) -> Option<Fault> {
         let codes = self.codes;
-        match self.devices {
-            Devices::Known(names) if !names.contains(&interface.name) => None,
-            Devices::Known(_) if interface.admin_state.0.as_deref() == Some("down") => {
+        match interface.down(self.devices) {
+            Down::Unseen | Down::Meant => None,
+            Down::Really if interface.admin_state.0.as_deref() == Some("down") => {
                 Some((codes.admin_down, "is switched off (admin-down)".to_owned()))
             }
-            Devices::Known(_) => Some((codes.link_down, "link is down".to_owned())),
-            Devices::NotComparable(why) => Some((
+            Down::Really => Some((codes.link_down, "link is down".to_owned())),
+            Down::Unknown(why) => Some((
                 codes.not_comparable,
                 format!("reads down; whether it was moved into a namespace is not known: {why}"),
             )),

@@ -84,6 +84,10 @@ pub struct Link {
     pub bridge: Option<Bridge>,
     /// What it is as a port of a bridge.
     pub port: Option<Port>,
+    /// What it is as a bond.
+    pub bond: Option<Bond>,
+    /// What it is as a member of a bond.
+    pub member: Option<Member>,
     /// Losses and returns of the carrier.
     pub carrier_changes: Option<u32>,
     /// 64-bit counters.
@@ -114,6 +118,55 @@ pub struct Port {
     pub state: PortState,
     /// Its number in the bridge.
     pub number: Option<u16>,
+}
+
+/// A bond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bond {
+    /// How it shares out packets, in the kernel's words: `active-backup`, `802.3ad`, ...
+    pub mode: Option<&'static str>,
+    /// 802.3ad: the aggregator whose members it uses; none while it uses none.
+    pub aggregator: Option<u16>,
+    /// 802.3ad: whether that aggregator has a partner, known by its address.
+    pub has_partner: bool,
+}
+
+/// A member of a bond, as the bond sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Member {
+    /// It carries no packets: a spare one, or one that 802.3ad does not let.
+    pub backup: bool,
+    /// What the bond's watch over links says. It says up where nobody watches.
+    pub watch: Watch,
+    /// 802.3ad: the aggregator it is in.
+    pub aggregator: Option<u16>,
+    /// 802.3ad: whether nothing is heard of a partner; kernels from 4.2 on tell.
+    pub lonely: Option<bool>,
+}
+
+/// What a bond has seen of the link of a member, by its carrier or by ARP (`BOND_LINK_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Watch {
+    /// Up.
+    #[default]
+    Up,
+    /// Just lost: `downdelay` runs.
+    Fail,
+    /// Down.
+    Down,
+    /// There again: `updelay` runs.
+    Back,
+}
+
+impl Watch {
+    fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Fail,
+            2 => Self::Down,
+            3 => Self::Back,
+            _ => Self::Up,
+        }
+    }
 }
 
 /// What the spanning tree lets a port do (`BR_STATE_*`).
@@ -377,9 +430,15 @@ fn linkinfo(link: &mut Link, info: &[u8]) {
         let read = |data: &[u8]| netlink::find(data, VLAN_ID, vlan_id).flatten();
         link.vlan = netlink::find(info, libc::IFLA_INFO_DATA, read).flatten();
     }
+    if link.kind.as_deref() == Some("bond") {
+        link.bond = netlink::find(info, libc::IFLA_INFO_DATA, bond);
+    }
     link.master_kind = netlink::find(info, libc::IFLA_INFO_SLAVE_KIND, string);
     if link.master_kind.as_deref() == Some("bridge") {
         link.port = netlink::find(info, libc::IFLA_INFO_SLAVE_DATA, port);
+    }
+    if link.master_kind.as_deref() == Some("bond") {
+        link.member = netlink::find(info, libc::IFLA_INFO_SLAVE_DATA, member);
     }
 }
 
@@ -404,8 +463,62 @@ fn port(data: &[u8]) -> Port {
     const STATE: u16 = 1;
     const NO: u16 = 18;
     let state = netlink::find(data, STATE, |value| value.first().copied()).flatten();
-    let number = netlink::find(data, NO, |value| value.try_into().ok().map(u16::from_ne_bytes));
-    Port { state: PortState::from_byte(state.unwrap_or(0)), number: number.flatten() }
+    Port { state: PortState::from_byte(state.unwrap_or(0)), number: short(data, NO) }
+}
+
+/// `IFLA_BOND_*` of `linux/if_link.h`.
+fn bond(data: &[u8]) -> Bond {
+    const MODE: u16 = 1;
+    const AD_INFO: u16 = 23;
+    const AD_INFO_AGGREGATOR: u16 = 1;
+    const AD_INFO_PARTNER_MAC: u16 = 5;
+    let partner = |info: &[u8]| {
+        netlink::find(info, AD_INFO_PARTNER_MAC, |mac| mac.iter().any(|byte| *byte != 0))
+    };
+    Bond {
+        mode: netlink::find(data, MODE, mode).flatten(),
+        aggregator: netlink::find(data, AD_INFO, |info| short(info, AD_INFO_AGGREGATOR)).flatten(),
+        has_partner: netlink::find(data, AD_INFO, partner).flatten().unwrap_or(false),
+    }
+}
+
+/// `BOND_MODE_*` of `linux/if_bonding.h`, in the words of `/proc/net/bonding` and `ip link`.
+fn mode(value: &[u8]) -> Option<&'static str> {
+    const MODES: [&str; 7] = [
+        "balance-rr",
+        "active-backup",
+        "balance-xor",
+        "broadcast",
+        "802.3ad",
+        "balance-tlb",
+        "balance-alb",
+    ];
+    MODES.get(usize::from(*value.first()?)).copied()
+}
+
+/// `IFLA_BOND_SLAVE_*` of `linux/if_link.h`.
+fn member(data: &[u8]) -> Member {
+    const STATE: u16 = 1;
+    const MII_STATUS: u16 = 2;
+    const AD_AGGREGATOR_ID: u16 = 6;
+    const AD_ACTOR_OPER_PORT_STATE: u16 = 7;
+    /// `BOND_STATE_BACKUP`.
+    const BACKUP: u8 = 1;
+    /// `LACP_STATE_DEFAULTED`: the partner's part is made up.
+    const DEFAULTED: u8 = 1 << 6;
+    let byte = |kind| netlink::find(data, kind, |value| value.first().copied()).flatten();
+    Member {
+        backup: byte(STATE) == Some(BACKUP),
+        watch: byte(MII_STATUS).map_or(Watch::Up, Watch::from_byte),
+        aggregator: short(data, AD_AGGREGATOR_ID),
+        lonely: byte(AD_ACTOR_OPER_PORT_STATE).map(|state| state & DEFAULTED != 0),
+    }
+}
+
+/// An attribute of two bytes.
+fn short(data: &[u8], kind: u16) -> Option<u16> {
+    netlink::find(data, kind, |value| Some(u16::from_ne_bytes(value.get(..2)?.try_into().ok()?)))
+        .flatten()
 }
 
 /// The first eight fields of `struct rtnl_link_stats64`.
@@ -476,6 +589,23 @@ fn ethtool(name: &str) -> io::Result<(Option<u32>, Option<&'static str>)> {
     Ok((known.then_some(speed), duplex.filter(|_| known)))
 }
 
+/// A captured bond and its members: what `tests/fixtures/bond/capture` wrote.
+#[cfg(test)]
+pub(crate) fn captured_bond(name: &str) -> (Link, Vec<Link>) {
+    let path = format!("{}/tests/fixtures/bond/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let mut links = Vec::new();
+    netlink::for_each(&bytes, |kind, _, message| {
+        if i32::from(kind) != libc::NLMSG_DONE {
+            links.push(parse(message).map_err(io::Error::other)?);
+        }
+        Ok(())
+    })
+    .expect("whole messages");
+    let bond = links.remove(0);
+    (bond, links)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -497,6 +627,57 @@ mod tests {
     fn what_does_not_exist_is_none() {
         assert_eq!(host().link("nosuchdev0").expect("an answer"), None);
         assert_eq!(host().link("a-name-of-sixteen").expect("an answer"), None);
+    }
+
+    #[test]
+    fn captured_bonds_tell_their_mode_and_aggregator() {
+        let bond = |name: &str| captured_bond(name).0.bond.expect("a bond");
+        let backup = Bond { mode: Some("active-backup"), ..Bond::default() };
+        assert_eq!(bond("backup"), backup);
+        assert_eq!(bond("backup-all-down"), backup);
+        assert_eq!(bond("empty"), Bond { mode: Some("balance-rr"), ..Bond::default() });
+        let lacp = Bond { mode: Some("802.3ad"), aggregator: Some(1), has_partner: true };
+        assert_eq!(bond("lacp"), lacp);
+        assert_eq!(bond("lacp-none"), Bond { has_partner: false, ..lacp });
+    }
+
+    /// Name, whether it is a spare, the watch, the aggregator, whether a partner is not heard.
+    type Seen = (&'static str, bool, Watch, Option<u16>, Option<bool>);
+
+    #[test]
+    fn captured_members_tell_how_their_bond_sees_them() {
+        let (up, down) = (Watch::Up, Watch::Down);
+        let cases: &[(&str, &[Seen])] = &[
+            ("backup", &[("b0", false, up, None, None), ("b1", true, up, None, None)]),
+            ("backup-no-carrier", &[("b0", true, down, None, None), ("b1", false, up, None, None)]),
+            ("backup-off", &[("b0", false, up, None, None), ("b1", true, down, None, None)]),
+            (
+                "lacp-none",
+                &[("m0", false, up, Some(1), Some(true)), ("m1", true, up, Some(2), Some(true))],
+            ),
+            (
+                "lacp-no-carrier",
+                &[
+                    ("l0", false, up, Some(1), Some(false)),
+                    ("l1", true, down, Some(1), Some(false)),
+                    ("m0", true, up, Some(2), Some(true)),
+                ],
+            ),
+            ("empty", &[]),
+        ];
+        for (name, expected) in cases {
+            let (bond, members) = captured_bond(name);
+            let seen: Vec<_> = members
+                .iter()
+                .map(|link| {
+                    assert_eq!(link.master, Some(bond.index), "{name}: {}", link.name);
+                    let Member { backup, watch, aggregator, lonely } =
+                        link.member.expect("a member");
+                    (link.name.as_str(), backup, watch, aggregator, lonely)
+                })
+                .collect();
+            assert_eq!(seen, *expected, "{name}");
+        }
     }
 
     #[test]

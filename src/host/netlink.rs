@@ -212,7 +212,7 @@ fn is(kind: u16, expected: i32) -> bool {
 }
 
 /// Hands on each message of a datagram: type, flags, what is behind its header.
-fn for_each(
+pub(super) fn for_each(
     mut datagram: &[u8],
     mut hear: impl FnMut(u16, u16, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {

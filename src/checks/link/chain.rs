@@ -2,9 +2,9 @@
 
 use super::graph::{Graph, How, Joint, Node, Tunnel, What, inside, vlans};
 use super::search::Chain;
-use super::{Args, DEVICE, DOMAIN, ENTER, PORT, Snapshot};
+use super::{Args, BOND, DEVICE, DOMAIN, ENTER, PORT, Snapshot};
 use crate::checks::ovs_rules::{Rules, Subject};
-use crate::checks::{bridge, device, domain, without_answer};
+use crate::checks::{bond, bridge, device, domain, without_answer};
 use crate::host::inside::Sight;
 use crate::host::libvirt::Answer;
 use crate::host::link::{Link, PortState};
@@ -100,6 +100,7 @@ impl<'f> View<'f> {
                 faults.push((code::NOT_FORWARDING, format!("is {word} by the spanning tree")));
             }
         }
+        faults.extend(self.bond_faults(node, chain));
         for fault in self.port_faults(node) {
             if !faults.iter().any(|(code, _)| *code == fault.0) {
                 faults.push(fault);
@@ -127,6 +128,29 @@ impl<'f> View<'f> {
     fn holds_address(&self, chain: &Chain, at: usize) -> bool {
         neighbours(chain, at)
             .any(|joint| matches!(self.graph.joints[joint].how, How::Local | How::Routed))
+    }
+
+    /// The members of a bond of the kernel that are lost while others work: of the bond that a node
+    /// is, or that it is a VLAN device of. A member that is a node of the chain speaks for itself.
+    fn bond_faults(&self, node: usize, chain: &Chain) -> Vec<Fault> {
+        let is_bond = |node: &usize| self.graph.nodes[*node].link.is_some_and(bond::is_bond);
+        let below = self.graph.lower(node).filter(|lower| !chain.nodes.contains(lower));
+        let Some(bond) = [Some(node), below].into_iter().flatten().find(is_bond) else {
+            return Vec::new();
+        };
+        let told = |member: &Link| {
+            let is_it = |node: &usize| {
+                self.graph.nodes[*node].link.is_some_and(|link| std::ptr::eq(link, member))
+            };
+            chain.nodes.iter().any(is_it) && device::fault(member, &DEVICE).is_some()
+        };
+        let Some(link) = self.graph.nodes[bond].link else { return Vec::new() };
+        let members = self.graph.members(bond).into_iter().filter(|member| !told(member));
+        let faults = bond::faults(link, &members.collect::<Vec<_>>(), BOND);
+        if bond == node {
+            return faults;
+        }
+        faults.into_iter().map(|(code, text)| (code, format!("{}: {text}", link.name))).collect()
     }
 
     /// By the rules of `check_ovs_port`.

@@ -187,6 +187,23 @@ impl<'f> Graph<'f> {
         self.at[node].iter().map(|joint| &self.joints[*joint])
     }
 
+    /// The device that a VLAN device lies upon.
+    pub(super) fn lower(&self, node: usize) -> Option<usize> {
+        self.nodes[node].link?.vlan?;
+        let lower = |joint: &&Joint| joint.how == How::Lower && joint.ends[0] == node;
+        self.joints_of(node).find(lower).map(|joint| joint.ends[1])
+    }
+
+    /// The devices that are members of a bond of the kernel, by name.
+    pub(super) fn members(&self, bond: usize) -> Vec<&'f Link> {
+        let members =
+            self.joints_of(bond).filter(|joint| joint.how == How::Member && joint.ends[1] == bond);
+        let links = members.filter_map(|joint| self.nodes[joint.ends[0]].link);
+        let mut links: Vec<&Link> = links.collect();
+        links.sort_by(|a, b| a.name.cmp(&b.name));
+        links
+    }
+
     /// The bridge that a node is enslaved to or plugged into.
     pub(super) fn bridge_of(&self, node: usize) -> Option<usize> {
         self.joints_of(node)

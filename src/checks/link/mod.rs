@@ -12,6 +12,7 @@ mod search;
 mod tests;
 mod types;
 
+use crate::checks::bond::BondCodes;
 use crate::checks::device::DeviceCodes;
 use crate::checks::domain::DomainCodes;
 use crate::checks::ovs_life::{self, LifeCodes};
@@ -126,6 +127,8 @@ const DEVICE: DeviceCodes = DeviceCodes {
     link_down: code::LINK_DOWN,
     not_ready: code::NOT_READY,
 };
+const BOND: BondCodes =
+    BondCodes { member_down: code::MEMBER_DOWN, lacp_fallback: code::LACP_FALLBACK };
 const PORT: PortCodes = PortCodes {
     error: code::ERROR,
     not_configured: code::NOT_CONFIGURED,

@@ -3,7 +3,7 @@
 use super::graph::Graph;
 use super::*;
 use crate::host::libvirt;
-use crate::host::link::{OperState, Port as BridgePort, PortState};
+use crate::host::link::{OperState, Port as BridgePort, PortState, captured_bond};
 use crate::host::netns::Neighbours;
 use crate::host::ovs::daemon::Daemon;
 use crate::host::ovs::ports::{Devices, Tables};
@@ -769,6 +769,56 @@ fn a_bond_of_the_kernel_carries_what_its_members_carry() {
     let text = "b0 does not carry VLAN 8: it has no VLAN device for it and is in no bridge of Open vSwitch";
     let found = found(with_bond_of_the_kernel(), "host_pnic-network b0 8");
     assert_eq!(found, [("not-joined", text.to_owned())]);
+}
+
+#[test]
+fn a_bond_of_the_kernel_tells_the_members_it_has_lost() {
+    let half = || {
+        let mut host = with_bond_of_the_kernel();
+        link(&mut host, "b0").lower_up = false;
+        host
+    };
+    let lost = |text: &str| vec![("member-down", text.to_owned())];
+    for line in [
+        "host_pnic-network bond9 7",
+        "host_pnic-network b1 7",
+        "vconnector-host_pnic brq1 bond9",
+        "path b1 brq1",
+    ] {
+        assert_eq!(
+            found(half(), line),
+            lost("bond9: member b0 has no link (no carrier)"),
+            "{line}"
+        );
+    }
+    // The chain ends above the bond.
+    let text = "bond9.7: bond9: member b0 has no link (no carrier)";
+    for line in ["vconnector-host_pnic brq1 bond9.7", "host_pnic-network bond9.7 7"] {
+        assert_eq!(found(half(), line), lost(text), "{line}");
+    }
+    // What the chain goes through is told once.
+    assert_eq!(codes(half(), "host_pnic-network b0 7"), ["link-down"]);
+    let mut none = half();
+    link(&mut none, "b1").admin_up = false;
+    for down in ["bond9", "bond9.7"] {
+        link(&mut none, down).lower_up = false;
+    }
+    let expected = ["link-down", "member-down", "member-down", "link-down"];
+    assert_eq!(codes(none, "host_pnic-network bond9 7"), expected);
+}
+
+#[test]
+fn a_member_on_the_way_that_its_bond_does_not_use_is_told() {
+    let bonded = || {
+        let (bond, links) = captured_bond("lacp-other-aggregator");
+        let mut host = Snapshot { links, ..host() };
+        host.links.extend([in_bridge(bond, 900), of_kind("bridge", up("brq1", 900))]);
+        host
+    };
+    let text = "bond4: member m0 has link, but no LACP partner";
+    for line in ["host_pnic-network m0 untagged", "host_pnic-network l0 untagged"] {
+        assert_eq!(found(bonded(), line), [("member-down", text.to_owned())], "{line}");
+    }
 }
 
 #[test]

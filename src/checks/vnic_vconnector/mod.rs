@@ -53,7 +53,7 @@ pub enum Facts {
     /// No bridge of the kernel.
     Other {
         /// The device of that name, if there is one.
-        device: Option<Link>,
+        device: Option<Box<Link>>,
         /// What Open vSwitch has; none on a machine without it.
         ovs: Option<Box<Ovs>>,
     },
@@ -80,7 +80,7 @@ impl Check for VnicVconnector {
         match facts {
             Facts::Linux(linux) => linux::judge(&mut report, linux, args),
             Facts::Other { device, ovs } => {
-                ovs::judge(&mut report, device.as_ref(), ovs.as_deref(), args);
+                ovs::judge(&mut report, device.as_deref(), ovs.as_deref(), args);
             }
             Facts::Unseen(trouble) => {
                 let (code, text) = without_answer(trouble, "");
@@ -101,7 +101,7 @@ fn look(host: &Host, place: &Place, args: &Args) -> Result<Facts, Trouble> {
         }
         device => {
             let ovs = bridges::is_here(place).then(|| Box::new(ovs::look(host, place, args)));
-            Ok(Facts::Other { device, ovs })
+            Ok(Facts::Other { device: device.map(Box::new), ovs })
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::{Args, how_words, leads_out, measure_age, told};
 use crate::checks::bridge::{self, Codes, Heard};
 use crate::checks::ovs_life::{LifeCodes, REMEDY};
+use crate::checks::ovs_rules::Down;
 use crate::checks::without_answer;
 use crate::host::link::Link;
 use crate::host::ovs::Place;
@@ -206,10 +207,13 @@ fn judge_plugged(report: &mut Report, port: &Port, at: &Interface, devices: &Dev
     } else if let Some((code, text)) = fault(port, at, devices) {
         report.find(code, format!("{mac}: its port {name} {text}"));
     } else {
-        let works = if at.kind == "internal" && at.reads_down() {
-            "an internal port in another namespace, whose state is not seen here"
-        } else {
-            "which works"
+        let down = (at.kind == "internal" && at.reads_down()).then(|| at.down(devices));
+        let works = match down {
+            Some(Down::Unseen) => {
+                "an internal port in another namespace, whose state is not seen here"
+            }
+            Some(Down::Meant) => "off in its namespace, as on a backup of its router",
+            _ => "which works",
         };
         report.when_ok = format!("{mac} is plugged into {bridge} by {name}, {works}");
     }
@@ -228,24 +232,19 @@ fn fault(port: &Port, interface: &Interface, devices: &Devices) -> Option<(&'sta
     let admin_down = state(&interface.admin_state.0, "down");
     let link_down = state(&interface.link_state.0, "down");
     let internal = interface.kind == "internal" && (admin_down || link_down);
-    match devices {
-        _ if interface.error.0.is_some() => {
-            return interface
-                .error
-                .0
-                .clone()
-                .map(|why| (code::ERROR, format!("has an error: {why}")));
-        }
-        _ if interface.admin_state.0.is_none() && interface.kind != "patch" => {
-            return Some((code::NOT_CONFIGURED, "was not taken up by ovs-vswitchd".to_owned()));
-        }
-        _ if port.tag.0 == Some(DEAD_VLAN) => {
-            let text = "has tag 4095: dead VLAN or port admin-down in Neutron";
-            return Some((code::DEAD_VLAN, text.to_owned()));
-        }
-        // The userspace datapath shows one that was moved into a namespace as down; it works there.
-        Devices::Known(names) if internal && !names.contains(&interface.name) => return None,
-        Devices::NotComparable(why) if internal => {
+    if let Some(why) = &interface.error.0 {
+        return Some((code::ERROR, format!("has an error: {why}")));
+    }
+    if interface.admin_state.0.is_none() && interface.kind != "patch" {
+        return Some((code::NOT_CONFIGURED, "was not taken up by ovs-vswitchd".to_owned()));
+    }
+    if port.tag.0 == Some(DEAD_VLAN) {
+        let text = "has tag 4095: dead VLAN or port admin-down in Neutron";
+        return Some((code::DEAD_VLAN, text.to_owned()));
+    }
+    match interface.down(devices) {
+        Down::Unseen | Down::Meant if internal => return None,
+        Down::Unknown(why) if internal => {
             let text =
                 format!("reads down; whether it was moved into a namespace is not known: {why}");
             return Some((code::NOT_COMPARABLE, text));

@@ -220,7 +220,12 @@ fn a_vnic_that_is_plugged_in_is_judged_by_its_port() {
     assert_eq!(of_ovs(attached("internal", "down", Some(1)), None), ["admin-down"]);
     let mut moved = attached("internal", "down", Some(1));
     moved.ports.devices = Devices::Known(Default::default());
-    assert!(of_ovs(moved, None).is_empty(), "it works in its namespace");
+    assert!(of_ovs(moved, None).is_empty(), "it may work in its namespace");
+    let mut off = attached("internal", "down", Some(1));
+    off.ports.devices = Devices::Known(Default::default());
+    let tables = off.ports.tables.as_mut().expect("tables");
+    tables.interfaces.values_mut().for_each(|i| i.mtu = Optional(Some(1500)));
+    assert_eq!(of_ovs(off, None), ["admin-down"], "it is seen there");
     let mut unseen = attached("internal", "down", Some(1));
     unseen.ports.devices = Devices::NotComparable("hidden".into());
     assert_eq!(of_ovs(unseen, None), ["not-comparable"]);

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 pub struct Seen {
     /// The daemon that forwards.
     pub vswitchd: Daemon,
-    /// The process behind the database's unix socket, where it can be seen.
+    /// The process behind the database's unix socket, where that kept silent and it can be seen.
     pub server: Option<Process>,
     /// The bridge, if there is one of that name.
     pub bridge: Result<Option<Configured>, Trouble>,

@@ -168,7 +168,7 @@ pub(super) struct Asked {
     pub(super) daemons: Vec<Daemon>,
     /// How the conversation with the database ended.
     pub(super) database: Outcome,
-    /// The process that listens at the database's unix socket, where it can be seen.
+    /// The process that listens at the database's unix socket, where that kept silent and it can be seen.
     pub(super) server: Option<Process>,
 }
 
@@ -201,12 +201,14 @@ impl Host {
         }
         let server = talks.last().and_then(Talk::peer_pid);
         (self.announce)("what the processes of Open vSwitch are doing (/proc)");
-        let known: Vec<i32> = pids.iter().copied().chain([server]).flatten().collect();
+        let known: Vec<i32> = pids.iter().copied().flatten().collect();
         let mut processes = process::look_at(&known, depth);
         let left = self.until.saturating_duration_since(Instant::now());
         converse(&mut talks, Instant::now() + PATIENCE.min(left / 2));
         if talks.iter().any(Talk::pending) {
-            processes = process::look_at(&known, depth);
+            // The server's process says something only where its database says nothing.
+            let all: Vec<i32> = known.into_iter().chain(server).collect();
+            processes = process::look_at(&all, depth);
         }
         let whose = owners.iter().map(|owner| pids[*owner]).chain([server]);
         for (talk, pid) in talks.iter_mut().zip(whose) {

@@ -48,7 +48,7 @@ impl Wanted {
 pub struct Ports {
     /// The daemon that writes the states.
     pub vswitchd: Daemon,
-    /// The process behind the database's unix socket, where it can be seen.
+    /// The process behind the database's unix socket, where that kept silent and it can be seen.
     pub server: Option<Process>,
     /// The tables, as far as they were wanted.
     pub tables: Result<Tables, Trouble>,

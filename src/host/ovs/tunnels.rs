@@ -14,7 +14,7 @@ use serde_json::json;
 pub struct Tunnels {
     /// The daemon that drives the tunnels.
     pub vswitchd: Daemon,
-    /// The process behind the database's unix socket, where it can be seen.
+    /// The process behind the database's unix socket, where that kept silent and it can be seen.
     pub server: Option<Process>,
     /// The tunnels.
     pub tunnels: Result<Vec<Tunnel>, Trouble>,

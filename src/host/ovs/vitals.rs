@@ -21,7 +21,7 @@ pub struct Vitals {
     pub ovsdb: Daemon,
     /// What the database answered.
     pub database: Result<Database, Trouble>,
-    /// The process behind the database's unix socket, where it can be seen.
+    /// The process behind the database's unix socket, where that kept silent and it can be seen.
     pub server: Option<Process>,
 }
 

@@ -4,6 +4,8 @@
 #   eth1 - eth1.100 - brq-a            eth2 (no carrier) - eth2.200     eth3 (off) - eth3.300
 #   bond0 (b0, b1) - bond0.100 - brq-b     bond1 (c0, c1 without carrier)     bond2 (d0) - brq-c
 #   bond4 (l0, l1), LACP with the bond of h2      bond5 (m0, m1), LACP without a partner
+#   bond6 (e0, e1 without carrier) - bond6.100    bond7 (f0, f1 switched off)    bond9 without a member
+#   bond8 (k0, k1, k2), LACP, k2 without a partner
 . "$here/scenes/bridges.sh"
 
 scene() {
@@ -13,7 +15,7 @@ scene() {
 
 nics() {
   local nic
-  for nic in eth1 eth2 eth3 b0 b1 c0 c1 d0 l0 l1 m0 m1; do
+  for nic in eth1 eth2 eth3 b0 b1 c0 c1 d0 e0 e1 f0 f1 k0 k1 k2 l0 l1 m0 m1; do
     ip link add $nic type veth peer name $nic netns h2; ip -n h2 link set $nic up
   done
   up eth1 eth2 eth3
@@ -29,17 +31,23 @@ bond() {
   ip ${at:-} link set "$name" up
 }
 bonds() {
+  local name
   bond bond0 active-backup b0 b1
   bond bond1 active-backup c0 c1; ip -n h2 link set c0 down; ip -n h2 link set c1 down
   bond bond2 active-backup d0
   bond bond4 "802.3ad lacp_rate fast" l0 l1; at="-n h2" bond bond4 "802.3ad lacp_rate fast" l0 l1
   bond bond5 "802.3ad lacp_rate fast" m0 m1
-  until grep -q up /sys/class/net/bond0/operstate; do sleep 0.02; done
+  bond bond6 active-backup e0 e1; ip -n h2 link set e1 down
+  bond bond7 active-backup f0 f1; ip link set f1 down
+  bond bond8 "802.3ad lacp_rate fast" k0 k1 k2; at="-n h2" bond bond8 "802.3ad lacp_rate fast" k0 k1
+  bond bond9 active-backup
+  for name in 0 6 7; do until grep -q up /sys/class/net/bond$name/operstate; do sleep 0.02; done; done
+  for name in 4 8; do until grep -q 2 /sys/class/net/bond$name/bonding/ad_num_ports; do sleep 0.1; done; done
 }
 
 vlan() { ip link add link "$1" name "$1.$2" type vlan id "$2"; up "$1.$2"; }
 vlans() {
-  vlan eth1 100; vlan eth2 200; vlan eth3 300; vlan bond0 100; vlan bond1 100
+  vlan eth1 100; vlan eth2 200; vlan eth3 300; vlan bond0 100; vlan bond1 100; vlan bond6 100
   ip link add link eth1 name eth1.101 type vlan id 101
   ip link set eth3 down
   ip -n h2 link add link eth1 name eth1.100 type vlan id 100; ip -n h2 link set eth1.100 address 02:00:00:00:00:f1 up

@@ -2,6 +2,7 @@
 # Open vSwitch, bonds, VXLAN, Geneve and GRE. Sourced by `host`.
 #
 #   int-dhcp in qdhcp-1   tap-1   veth-2 = eth0 in g2   int-off   int-lost (its namespace was deleted)
+#   int-shut in qdhcp-1, off there   qg-1 in qrouter-1, off there
 #                 \_________|______|_____________________|______/
 #                                  br-int - int-br-ex = phy-br-ex - br-ex - eth1 == br-ex in h2
 #   br-tun: vx, gen, gre to 192.0.2.12 and vx-dead to .99, with BFD     br-data: bond-ok (LACP with a
@@ -9,7 +10,7 @@
 
 scene() {
   local ns nic
-  for ns in h2 qdhcp-1 qdhcp-2 g2; do ip netns add $ns; ip -n $ns link set lo up; done
+  for ns in h2 qdhcp-1 qdhcp-2 qrouter-1 g2; do ip netns add $ns; ip -n $ns link set lo up; done
   modprobe -a vxlan geneve ip_gre
   start_h2
   for nic in eth1 bk0 bk1 bn0 bn1; do wire $nic h2 $nic; done
@@ -29,10 +30,11 @@ switches() {
   vs -- add-br br-int -- add-br br-ex -- add-br br-tun -- set Bridge br-tun fail_mode=secure -- add-br br-data \
     -- add-port br-ex eth1 \
     -- add-port br-int tap-1 $(neutron tap-1 1) -- add-port br-int veth-2 $(neutron veth-2 2) -- add-port br-int tap-gone $(neutron tap-gone 6) \
-    $(internal int-dhcp 3) $(internal int-off 4) $(internal int-lost 5) \
+    $(internal int-dhcp 3) $(internal int-off 4) $(internal int-lost 5) $(internal int-shut 7) $(internal qg-1 8) \
     -- add-port br-int int-br-ex -- set Interface int-br-ex type=patch options:peer=phy-br-ex \
     -- add-port br-ex phy-br-ex -- set Interface phy-br-ex type=patch options:peer=int-br-ex
   ip link set int-dhcp netns qdhcp-1; ip -n qdhcp-1 link set int-dhcp up; ip -n qdhcp-1 addr add 10.0.0.3/24 dev int-dhcp
+  ip link set int-shut netns qdhcp-1; ip link set qg-1 netns qrouter-1
   ip link set int-lost netns qdhcp-2; ip -n qdhcp-2 link set int-lost up
   up br-ex; ip addr add 192.0.2.11/24 dev br-ex
   vs2 -- add-br br-ex -- add-br br-tun -- set Bridge br-tun fail_mode=secure -- add-port br-ex eth1
