@@ -20,10 +20,11 @@ pub struct Wants {
 }
 
 /// What was opened inside a namespace: nothing, where nothing was wanted.
-pub struct Foothold(io::Result<Option<Opened>>);
+pub struct Foothold(io::Result<Opened>);
 
+#[derive(Default)]
 struct Opened {
-    route: Route,
+    route: Option<Route>,
     /// A kernel without it has tables.
     diagnosis: Option<Route>,
     tables: Option<Tables>,
@@ -33,13 +34,13 @@ impl Foothold {
     /// Goes inside, which needs `CAP_SYS_ADMIN`, and opens what is wanted.
     pub fn gain(netns: &Netns, wants: Wants) -> Self {
         let open = || {
-            Ok(Some(Opened {
-                route: Route::here()?,
+            Ok(Opened {
+                route: wants.devices.then(Route::here).transpose()?,
                 diagnosis: wants.ports.then(|| Route::sock_diag().ok()).flatten(),
                 tables: wants.tables.then(Tables::open),
-            }))
+            })
         };
-        Self(if wants == Wants::default() { Ok(None) } else { netns.visit(open) })
+        Self(if wants == Wants::default() { Ok(Opened::default()) } else { netns.visit(open) })
     }
 
     /// Whether we may not go inside.
@@ -47,29 +48,25 @@ impl Foothold {
         self.0.is_err()
     }
 
-    fn opened(&self) -> Option<&Opened> {
-        self.0.as_ref().ok()?.as_ref()
-    }
-
     /// The way to ask for listening TCP ports (`sock_diag(7)`), where there is one.
     pub(super) fn diagnosis(&self) -> Option<&Route> {
-        self.opened()?.diagnosis.as_ref()
+        self.0.as_ref().ok()?.diagnosis.as_ref()
     }
 
     /// The tables of its other sockets, where they are open.
     pub(super) fn tables(&self) -> Option<&Tables> {
-        self.opened()?.tables.as_ref()
+        self.0.as_ref().ok()?.tables.as_ref()
     }
 
-    /// All devices of the namespace; none where nothing was wanted of it.
+    /// All devices of the namespace; none where they were not wanted.
     ///
     /// # Errors
     /// `Forbidden` without `CAP_SYS_ADMIN`; the kernel does not answer as it should.
     pub(super) fn links(&self) -> Result<Vec<Link>, Trouble> {
-        match &self.0 {
-            Ok(Some(opened)) => opened.route.links().and_then(Dump::whole),
-            Ok(None) => Ok(Vec::new()),
-            Err(e) => Err(Trouble::of("the namespace", e)),
+        let opened = self.0.as_ref().map_err(|e| Trouble::of("the namespace", e))?;
+        match &opened.route {
+            Some(route) => route.links().and_then(Dump::whole),
+            None => Ok(Vec::new()),
         }
     }
 }

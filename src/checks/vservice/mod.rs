@@ -254,8 +254,8 @@ impl Args {
     }
 }
 
-/// What Neutron keeps tells which processes are looked at. Where the caller says what Neutron keeps, they
-/// are all looked at before, and none after that.
+/// What Neutron keeps tells which processes are looked at. Where the caller says what Neutron keeps, and
+/// has not the rights of this program, they are all looked at before, and none after that.
 fn records_and_daemons(
     args: &Args,
     host: &Host,
@@ -266,21 +266,18 @@ fn records_and_daemons(
         Some((netns, inside)) => daemons(args, host, netns, inside, records),
         None => Ok(Daemons::default()),
     };
-    let read = |state: &Path| Records::read(state, args.id(), &names);
-    match &args.state_path {
-        None => {
-            let records = rights::lend(rights::DAC_READ_SEARCH, || read(Path::new(neutron::STATE)));
-            let daemons = look(&records);
-            (records, daemons)
-        }
-        Some(state) => {
-            let daemons = look(&Records::none(args.id()));
-            rights::give_up_all();
-            let records = read(state);
-            let daemons = daemons.map(|daemons| daemons.compared(&records));
-            (records, daemons)
-        }
+    let state = args.state_path.as_deref();
+    let read = || Records::read(state.unwrap_or(Path::new(neutron::STATE)), args.id(), &names);
+    if state.is_some() && rights::elevated() {
+        let daemons = look(&Records::none(args.id()));
+        rights::give_up_all();
+        let records = read();
+        let daemons = daemons.map(|daemons| daemons.compared(&records));
+        return (records, daemons);
     }
+    let records = rights::lend(rights::DAC_READ_SEARCH, read);
+    let daemons = look(&records);
+    (records, daemons)
 }
 
 fn daemons(
