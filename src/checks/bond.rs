@@ -52,7 +52,7 @@ fn down(member: &Link, code: &'static Code) -> Option<String> {
 /// Why a bond does not use a member that has link, as a clause behind its name. A spare one is used.
 /// What a bond that is switched off knows of its members is old.
 pub(super) fn idle(member: &Link, bond: &Link) -> Option<String> {
-    let (seen, of) = (member.member?, bond.bond?);
+    let (seen, of) = (member.member?, bond.bond.as_deref()?);
     if !bond.admin_up {
         return None;
     }
@@ -77,7 +77,7 @@ pub(super) fn idle(member: &Link, bond: &Link) -> Option<String> {
 /// Without an LACP partner the kernel lets one member carry packets as if it were alone
 /// (`ad_agg_selection_logic`).
 fn falls_back(bond: &Link) -> bool {
-    let lacp = bond.bond.filter(|bond| bond.aggregator.is_some());
+    let lacp = bond.bond.as_deref().filter(|bond| bond.aggregator.is_some());
     bond.admin_up && bond.lower_up && lacp.is_some_and(|bond| !bond.has_partner)
 }
 

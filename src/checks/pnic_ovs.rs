@@ -159,7 +159,7 @@ fn judge_bond(report: &mut Report, link: &Link, facts: &Facts) {
     }
     report.measure_of(name, metric::MEMBERS, members.len() as f64);
     report.measure_of(name, metric::MEMBERS_ACTIVE, working as f64);
-    if let Some(mode) = bond.bond.and_then(|bond| bond.mode) {
+    if let Some(mode) = bond.bond.as_deref().and_then(|bond| bond.mode) {
         report.fact(fact::BOND_MODE.name, None, mode);
     }
 }

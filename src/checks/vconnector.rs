@@ -360,7 +360,7 @@ mod tests {
 
     fn bridge(admin_up: bool, lower_up: bool) -> Link {
         let facts = Bridge { ageing: Some(30_000), learned: Some(7), ..Bridge::default() };
-        let kind = Some("bridge".to_owned());
+        let kind = Some("bridge".into());
         let bridge = Some(facts);
         Link { name: "br0".into(), kind, bridge, admin_up, lower_up, ..Link::default() }
     }
@@ -461,8 +461,8 @@ mod tests {
         Configured { row, local: Some(local), controllers: (2, 1) }
     }
 
-    fn of_ovs(device: Option<&str>, seen: Option<Seen>) -> Vec<&'static str> {
-        let kind = |kind: &str| Some(kind.to_owned()).filter(|kind| kind != "physical");
+    fn of_ovs(device: Option<&'static str>, seen: Option<Seen>) -> Vec<&'static str> {
+        let kind = |kind: &'static str| Some(kind.into()).filter(|kind| kind != "physical");
         let device = device.map(|k| Link { name: "br0".into(), kind: kind(k), ..Link::default() });
         codes(Facts::Other { device, ovs: seen.map(Box::new) })
     }

@@ -8,6 +8,7 @@ use crate::host::netlink::{self, Dump, IFINFO, Question, Route, attributes, numb
 use crate::host::trouble::{Trouble, Why};
 use crate::host::words::plain_name;
 use socket2::{Domain, Type};
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::num::NonZeroU16;
@@ -65,7 +66,7 @@ pub struct Link {
     /// Largest packet, bytes.
     pub mtu: u32,
     /// What kind of virtual device; `None` where the kernel names none: a physical one.
-    pub kind: Option<String>,
+    pub kind: Option<Kind>,
     /// It is the namespace's own loopback (`IFF_LOOPBACK`).
     pub loopback: bool,
     /// Its hardware address, where it is a MAC.
@@ -73,7 +74,7 @@ pub struct Link {
     /// Number of the device it is enslaved to.
     pub master: Option<u32>,
     /// What kind of device that is; `openvswitch` where Open vSwitch's kernel datapath has it.
-    pub master_kind: Option<String>,
+    pub master_kind: Option<Kind>,
     /// Number of its lower device or partner, in the namespace of [`Self::partner_netns`].
     pub partner: Option<u32>,
     /// Where the partner is, if not in the same namespace: the kernel's number for that one.
@@ -84,8 +85,8 @@ pub struct Link {
     pub bridge: Option<Bridge>,
     /// What it is as a port of a bridge.
     pub port: Option<Port>,
-    /// What it is as a bond.
-    pub bond: Option<Bond>,
+    /// What it is as a bond. Boxed: few devices are one, and a host has thousands.
+    pub bond: Option<Box<Bond>>,
     /// What it is as a member of a bond.
     pub member: Option<Member>,
     /// Losses and returns of the carrier.
@@ -96,6 +97,17 @@ pub struct Link {
     pub speed: Option<u32>,
     /// `full` or `half`, where the driver knows.
     pub duplex: Option<&'static str>,
+}
+
+/// A kind of device in the kernel's words. Those that hosts have by the thousand cost no memory.
+pub type Kind = Cow<'static, str>;
+
+const COMMON: [&str; 7] = ["veth", "tun", "bridge", "bond", "vlan", "vxlan", "openvswitch"];
+
+fn kind(value: &[u8]) -> Kind {
+    let name = string(value);
+    let common = COMMON.into_iter().find(|common| *common == name);
+    common.map_or(Cow::Owned(name), Cow::Borrowed)
 }
 
 /// A Linux bridge.
@@ -422,7 +434,7 @@ fn vlan_id(value: &[u8]) -> Option<NonZeroU16> {
 
 /// What the kind of a device, and of the device it is enslaved to, tell of it.
 fn linkinfo(link: &mut Link, info: &[u8]) {
-    link.kind = netlink::find(info, libc::IFLA_INFO_KIND, string);
+    link.kind = netlink::find(info, libc::IFLA_INFO_KIND, kind);
     if link.kind.as_deref() == Some("bridge") {
         link.bridge = netlink::find(info, libc::IFLA_INFO_DATA, bridge);
     }
@@ -431,9 +443,9 @@ fn linkinfo(link: &mut Link, info: &[u8]) {
         link.vlan = netlink::find(info, libc::IFLA_INFO_DATA, read).flatten();
     }
     if link.kind.as_deref() == Some("bond") {
-        link.bond = netlink::find(info, libc::IFLA_INFO_DATA, bond);
+        link.bond = netlink::find(info, libc::IFLA_INFO_DATA, bond).map(Box::new);
     }
-    link.master_kind = netlink::find(info, libc::IFLA_INFO_SLAVE_KIND, string);
+    link.master_kind = netlink::find(info, libc::IFLA_INFO_SLAVE_KIND, kind);
     if link.master_kind.as_deref() == Some("bridge") {
         link.port = netlink::find(info, libc::IFLA_INFO_SLAVE_DATA, port);
     }
@@ -631,7 +643,7 @@ mod tests {
 
     #[test]
     fn captured_bonds_tell_their_mode_and_aggregator() {
-        let bond = |name: &str| captured_bond(name).0.bond.expect("a bond");
+        let bond = |name: &str| *captured_bond(name).0.bond.expect("a bond");
         let backup = Bond { mode: Some("active-backup"), ..Bond::default() };
         assert_eq!(bond("backup"), backup);
         assert_eq!(bond("backup-all-down"), backup);

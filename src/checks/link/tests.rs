@@ -24,7 +24,7 @@ fn up(name: &str, index: u32) -> Link {
     }
 }
 
-fn of_kind(kind: &str, link: Link) -> Link {
+fn of_kind(kind: &'static str, link: Link) -> Link {
     Link { kind: Some(kind.into()), ..link }
 }
 

@@ -15,16 +15,16 @@ const OTHER: Mac = Mac([0x02, 0, 0, 0, 0, 9]);
 
 fn bridge(ageing: u32) -> Link {
     let bridge = Some(Bridge { ageing: Some(ageing), ..Bridge::default() });
-    let kind = Some("bridge".to_owned());
+    let kind = Some("bridge".into());
     Link { name: "br0".into(), index: 1, kind, bridge, admin_up: true, ..Link::default() }
 }
 
-fn plug(index: u32, name: &str, kind: Option<&str>, mac: Mac) -> Plug {
+fn plug(index: u32, name: &str, kind: Option<&'static str>, mac: Mac) -> Plug {
     let state = PortState::Forwarding;
     let link = Link {
         name: name.into(),
         index,
-        kind: kind.map(str::to_owned),
+        kind: kind.map(Into::into),
         mac: Some(mac),
         master: Some(1),
         admin_up: true,
@@ -246,8 +246,8 @@ fn a_port_that_is_not_set_up_does_not_forward() {
     assert_eq!(with(|i| i.link_state = Optional(Some("down".into()))), ["link-down"]);
 }
 
-fn way(kind: &str, leads_to: Option<&str>, device: Option<Option<&str>>) -> Way {
-    let device = device.map(|kind| Link { kind: kind.map(str::to_owned), ..Link::default() });
+fn way(kind: &str, leads_to: Option<&str>, device: Option<Option<&'static str>>) -> Way {
+    let device = device.map(|kind| Link { kind: kind.map(Into::into), ..Link::default() });
     Way {
         learned: Learned { port: 2, vlan: 1, age: Some(Duration::from_secs(3)) },
         port: Some(Behind {
