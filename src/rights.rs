@@ -5,6 +5,7 @@
 //! All of this is about rights from the file's capabilities (`AT_SECURE`). Root, and an agent with
 //! capabilities of its own, keep in effect what the manifest names: nothing is lent to them.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +34,11 @@ const NAMES: &[(&str, Capability)] = &[
     ("cap_sys_admin", SYS_ADMIN),
     ("cap_sys_ptrace", SYS_PTRACE),
 ];
+
+/// The names of all that a check can make use of.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, _)| *name)
+}
 
 impl Capability {
     /// By the name that `setcap` takes; `None` for one that no check needs.
@@ -70,14 +76,8 @@ pub fn elevated() -> bool {
 /// # Errors
 /// Which kernel call refused; the check must then not go on.
 pub fn keep_only(names: &[&str]) -> Result<(), String> {
-    let failed = |what: &str, e: &io::Error| format!("cannot drop rights: {what}: {e}");
     control(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(|e| failed("no_new_privs", &e))?;
-    let held = read().map_err(|e| failed("capget", &e))?;
-    let wanted = names.iter().filter_map(|name| Capability::named(name));
-    let permitted = held.permitted & wanted.fold(0, |all, capability| all | capability.bit());
-    let mut effective = held.effective & permitted;
     if elevated() {
-        effective = 0;
         // `fs.suid_dumpable` may say otherwise.
         control(libc::PR_SET_DUMPABLE, 0).map_err(|e| failed("dumpable", &e))?;
         // SAFETY: no other thread runs, and nothing holds a pointer into the environment.
@@ -85,11 +85,34 @@ pub fn keep_only(names: &[&str]) -> Result<(), String> {
             return Err("cannot drop the environment".to_owned());
         }
     }
+    keep_in_thread(names)
+}
+
+/// Keeps these capabilities and no others in the calling thread; what it lends and lays down is its own
+/// business too. The process has been seen to by [`keep_only`].
+///
+/// # Errors
+/// As [`keep_only`].
+pub fn keep_in_thread(names: &[&str]) -> Result<(), String> {
+    let held = read().map_err(|e| failed("capget", &e))?;
+    let wanted = names.iter().filter_map(|name| Capability::named(name));
+    let permitted = held.permitted & wanted.fold(0, |all, capability| all | capability.bit());
+    let effective = if elevated() { 0 } else { held.effective & permitted };
     let sets = Sets { effective, permitted };
     if sets != held {
         write(sets).map_err(|e| failed("capset", &e))?;
     }
+    LENDS.set(permitted & !effective != 0);
     Ok(())
+}
+
+fn failed(what: &str, e: &io::Error) -> String {
+    format!("cannot drop rights: {what}: {e}")
+}
+
+thread_local! {
+    /// Whether this thread may have something to lend; most have not, and need not ask the kernel.
+    static LENDS: Cell<bool> = const { Cell::new(true) };
 }
 
 /// Whether there is a capability, in effect or to lend.
@@ -99,6 +122,9 @@ pub fn has(capability: Capability) -> bool {
 
 /// Does something with a capability in effect, if there is one to lend.
 pub fn lend<T>(capability: Capability, errand: impl FnOnce() -> T) -> T {
+    if !LENDS.get() {
+        return errand();
+    }
     let now = read().ok().filter(|sets| sets.permitted & !sets.effective & capability.bit() != 0);
     let Some(sets) = now else { return errand() };
     let effective = sets.effective | capability.bit();
@@ -138,7 +164,8 @@ fn renounce_these(bits: u64) {
 }
 
 fn lay_down(bits: u64) {
-    if let Ok(sets) = read()
+    if LENDS.get()
+        && let Ok(sets) = read()
         && sets.permitted & !sets.effective & bits != 0
     {
         let permitted = sets.permitted & (sets.effective | !bits);

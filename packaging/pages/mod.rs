@@ -13,40 +13,16 @@ pub mod man;
 pub mod markdown;
 pub mod section;
 
-use calipso_checks::checks::{self, Check};
+use calipso_checks::checks::list;
 use calipso_checks::doctor;
 use calipso_checks::manifest::SOURCES;
 use calipso_checks::manifest::schema::Entry;
-use calipso_checks::plugin::args;
 use calipso_checks::provision;
 use clap::Command;
 use clap_complete::{Generator, Shell, generate};
 
-/// The command line of each check.
-const CHECKS: &[fn() -> Command] = &[
-    check::<checks::instance_communications::InstanceCommunications>,
-    check::<checks::instance_vnic::InstanceVnic>,
-    check::<checks::link::CheckLink>,
-    check::<checks::otep::Otep>,
-    check::<checks::ovs_port::OvsPort>,
-    check::<checks::ping::Ping>,
-    check::<checks::pnic_ovs::PnicOvs>,
-    check::<checks::pnic_vpp::PnicVpp>,
-    check::<checks::vconnector::Vconnector>,
-    check::<checks::vedge_ovs::VedgeOvs>,
-    check::<checks::vedge_vpp::VedgeVpp>,
-    check::<checks::vm::Vm>,
-    check::<checks::vnic_vconnector::VnicVconnector>,
-    check::<checks::vnic_vpp::VnicVpp>,
-    check::<checks::vservice::Vservice>,
-];
-
 /// The command line of each tool.
 const TOOLS: &[fn() -> Command] = &[doctor::command, provision::command];
-
-fn check<C: Check>() -> Command {
-    args::command::<C::Args>(C::SPEC)
-}
 
 /// One check: its command line and its entry.
 pub struct Page {
@@ -57,16 +33,15 @@ pub struct Page {
 /// All checks of the manifest.
 ///
 /// # Panics
-/// Where the manifest and the list above name different checks.
+/// Where an entry cannot be read.
 pub fn checks() -> Vec<Page> {
-    let commands: Vec<Command> = CHECKS.iter().map(|command| built(command())).collect();
-    let named: Vec<&str> = commands.iter().map(Command::get_name).collect();
-    let listed: Vec<&str> = SOURCES.iter().map(|(name, _)| *name).collect();
-    assert_eq!(named, listed, "CHECKS of packaging/pages/mod.rs and checks-manifest/");
-    let entries = SOURCES.iter().map(|(name, text)| {
-        toml::from_str(text).unwrap_or_else(|why| panic!("checks-manifest/{name}.toml: {why}"))
-    });
-    commands.into_iter().zip(entries).map(|(command, entry)| Page { command, entry }).collect()
+    let page = |(name, text): &(&str, &str)| {
+        let entry = toml::from_str(text);
+        let entry = entry.unwrap_or_else(|why| panic!("checks-manifest/{name}.toml: {why}"));
+        let check = list::named(name).expect("a test compares the lists");
+        Page { command: built((check.command)()), entry }
+    };
+    SOURCES.iter().map(page).collect()
 }
 
 /// All tools.

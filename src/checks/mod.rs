@@ -9,6 +9,7 @@ pub mod instance_communications;
 pub mod instance_vnic;
 pub mod libvirt_place;
 pub mod link;
+pub mod list;
 pub mod neighbour;
 pub mod otep;
 pub mod ovs_life;

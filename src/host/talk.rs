@@ -62,6 +62,8 @@ pub struct Talk<'d> {
     started: Instant,
     state: State,
     peer: Option<i32>,
+    /// It said something.
+    spoke: bool,
 }
 
 enum State {
@@ -107,6 +109,7 @@ impl<'d> Talk<'d> {
             started: Instant::now(),
             state: State::Knocking { waits: false },
             peer: None,
+            spoke: false,
         }
     }
 
@@ -114,7 +117,7 @@ impl<'d> Talk<'d> {
     pub fn over(line: Line, dialogue: &'d mut dyn Dialogue) -> Self {
         let state = State::Open(line.socket, dialogue.opening());
         let Line { whom, remote, peer, .. } = line;
-        Self { whom, remote, dialogue, started: Instant::now(), state, peer }
+        Self { whom, remote, dialogue, started: Instant::now(), state, peer, spoke: false }
     }
 
     /// Whether the daemon still owes its answer.
@@ -131,6 +134,10 @@ impl<'d> Talk<'d> {
     /// Else [`converse`] does it.
     pub fn knock(&mut self) {
         let State::Knocking { waits } = self.state else { return };
+        if let Some(before) = silence::of(&self.remote) {
+            self.state = State::Over(Err(Why::Silent(before)), None);
+            return;
+        }
         match connect(&self.remote) {
             Ok(Some(socket)) => {
                 self.peer = peer_pid(&socket, &self.remote);
@@ -164,6 +171,10 @@ impl<'d> Talk<'d> {
     /// The outcome, and the connection where it did not break: for what is said next, or to take
     /// leave of a daemon that owes an answer.
     pub fn part(self) -> (Outcome, Option<Line>) {
+        // Who was given up, or was believed to be silent, is not found silent by that.
+        if self.pending() && !self.spoke {
+            silence::note(&self.remote, self.started.elapsed());
+        }
         let Self { whom, remote, peer, .. } = self;
         let silent = || Err(Why::Silent(self.started.elapsed()));
         let (result, socket) = match self.state {
@@ -206,7 +217,10 @@ impl<'d> Talk<'d> {
             let State::Open(socket, unsent) = &mut self.state else { return };
             let heard = match socket.read(buffer) {
                 Ok(0) => return self.end(Err(Why::HungUp)),
-                Ok(length) => self.dialogue.hear(&buffer[..length]),
+                Ok(length) => {
+                    self.spoke = true;
+                    self.dialogue.hear(&buffer[..length])
+                }
                 Err(e) if waits(&e) => return,
                 Err(e) => return self.end(Err(Why::of(&e))),
             };
@@ -219,6 +233,46 @@ impl<'d> Talk<'d> {
                     self.speak();
                 }
             }
+        }
+    }
+}
+
+/// Who was silent. Where many checks run in one process, the first wait for a daemon that hangs, and
+/// the others know; after a while some ask again, for it may have been busy.
+pub mod silence {
+    use super::Remote;
+    use std::sync::{Mutex, PoisonError};
+    use std::time::{Duration, Instant};
+
+    /// Who was not waited for as long may have been about to speak.
+    const TELLING: Duration = Duration::from_secs(2);
+    /// How long silence is believed.
+    const BELIEVED: Duration = Duration::from_secs(5);
+
+    /// Who, when that was known, and after how long a wait.
+    type Known = Vec<(Remote, Instant, Duration)>;
+
+    static SILENT: Mutex<Option<Known>> = Mutex::new(None);
+
+    /// From now on nobody is asked again soon who owed an answer.
+    pub fn remember() {
+        SILENT.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+    }
+
+    pub(super) fn of(remote: &Remote) -> Option<Duration> {
+        let known = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = known.as_ref()?.iter();
+        let same = |(silent, since, _): &&(Remote, Instant, Duration)| {
+            silent == remote && since.elapsed() < BELIEVED
+        };
+        known.find(same).map(|(_, _, waited)| *waited)
+    }
+
+    pub(super) fn note(remote: &Remote, waited: Duration) {
+        let mut known = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_mut().filter(|_| waited >= TELLING) {
+            known.retain(|(silent, since, _)| silent != remote && since.elapsed() < BELIEVED);
+            known.push((remote.clone(), Instant::now(), waited));
         }
     }
 }

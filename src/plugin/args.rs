@@ -70,7 +70,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn output_bytes(text: &str) -> Result<usize, String> {
+pub(crate) fn output_bytes(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(bytes) if (512..=1 << 30).contains(&bytes) => Ok(bytes),
         _ => Err("write bytes, at least 512".to_owned()),

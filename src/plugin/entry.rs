@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::fmt::Debug;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -44,6 +45,32 @@ struct Stop {
     exit: u8,
 }
 
+/// A command line that was understood.
+struct Call<P: Probe> {
+    own: P::Args,
+    common: Common,
+    rules: Rules,
+    style: Style,
+    limit: Duration,
+}
+
+/// A command line that is no call.
+enum NoCall {
+    /// It asks for help or for the version: this.
+    Told(String),
+    /// It is wrong.
+    Usage { why: String, unknown_as: Option<Status>, style: Style },
+}
+
+/// A verdict as it is printed, with the exit code.
+#[derive(Debug)]
+pub struct Said {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The whole output.
+    pub text: String,
+}
+
 /// Runs a check on the arguments of the process.
 pub fn run<P: Probe>() -> ExitCode {
     let start = Instant::now();
@@ -65,27 +92,74 @@ fn call<P: Probe>(argv: &[OsString], start: Instant) -> Result<(Verdict, Style, 
     rights::keep_only(P::SPEC.capabilities).map_err(|why| {
         Stop::from(&Verdict::single(P::SPEC, &code::INTERNAL, why, &Rules::default()), plain)
     })?;
-    let matches = args::command::<P::Args>(P::SPEC)
-        .try_get_matches_from(argv)
-        .map_err(|error| parse_stop(P::SPEC, &error, argv))?;
-    let usage = |error: clap::Error| parse_stop(P::SPEC, &error, argv);
-    let common = Common::from_arg_matches(&matches).map_err(usage)?;
-    let mut own = P::Args::from_arg_matches(&matches).map_err(usage)?;
-    let limit = common.timeout.unwrap_or_else(|| P::deadline(&own));
-    let style = Style {
-        format: common.output_format,
-        verbose: common.verbose > 0,
-        max_output: common.max_output,
-        now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-    };
-    let rules = rules::<P>(&common, &mut own, limit)
-        .map_err(|why| usage_stop(P::SPEC, why, common.unknown_as, style))?;
-    arm_watchdog(P::SPEC, &common, limit, style).map_err(|e| {
-        Stop::from(&single(P::SPEC, &code::INTERNAL, format!("no timer: {e}"), &common), style)
+    let call = Call::<P>::of(argv).map_err(|no| match no {
+        NoCall::Told(text) => Stop { text, exit: Status::Unknown.exit_code() },
+        NoCall::Usage { why, unknown_as, style } => {
+            Stop::from(&wrong_usage(P::SPEC, why, unknown_as), style)
+        }
     })?;
-    let until = start + limit;
-    let report = look::<P>(&own, &common, &rules, until);
-    Ok((Verdict::of(P::SPEC, report, &rules), style, until))
+    let Call { common, style, limit, .. } = &call;
+    arm_watchdog(P::SPEC, common, *limit, *style).map_err(|e| {
+        Stop::from(&single(P::SPEC, &code::INTERNAL, format!("no timer: {e}"), common), *style)
+    })?;
+    let until = start + *limit;
+    Ok((call.verdict(until), *style, until))
+}
+
+/// What a check says to a command line, for who runs many in one process: there is no watchdog but
+/// theirs, and the rights are those of the calling thread.
+pub fn said<P: Probe>(argv: &[OsString], until: Instant) -> Said {
+    match Call::<P>::of(argv) {
+        Ok(call) => {
+            let until = until.min(Instant::now() + call.limit);
+            let verdict = call.verdict(until);
+            let verdict = match Instant::now() > until + watchdog::GRACE {
+                true => call.too_late(),
+                false => verdict,
+            };
+            Said { text: format::render(&verdict, call.style), verdict }
+        }
+        Err(no) => {
+            let (why, unknown_as, style) = match no {
+                NoCall::Told(_) => ("it asks for help".to_owned(), None, style_of(argv)),
+                NoCall::Usage { why, unknown_as, style } => (why, unknown_as, style),
+            };
+            let verdict = wrong_usage(P::SPEC, why, unknown_as);
+            Said { text: format::render(&verdict, style), verdict }
+        }
+    }
+}
+
+impl<P: Probe> Call<P> {
+    fn of(argv: &[OsString]) -> Result<Self, NoCall> {
+        let no_call = |error: clap::Error| not_understood(P::SPEC, &error, argv);
+        let matches =
+            args::command::<P::Args>(P::SPEC).try_get_matches_from(argv).map_err(no_call)?;
+        let common = Common::from_arg_matches(&matches).map_err(no_call)?;
+        let mut own = P::Args::from_arg_matches(&matches).map_err(no_call)?;
+        let limit = common.timeout.unwrap_or_else(|| P::deadline(&own));
+        let style = Style {
+            format: common.output_format,
+            verbose: common.verbose > 0,
+            max_output: common.max_output,
+            now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        };
+        match rules::<P>(&common, &mut own, limit) {
+            Ok(rules) => Ok(Self { own, common, rules, style, limit }),
+            Err(why) => Err(NoCall::Usage { why, unknown_as: common.unknown_as, style }),
+        }
+    }
+
+    /// What nobody waits for any more is no verdict.
+    fn too_late(&self) -> Verdict {
+        let text = format!("no verdict within its deadline of {:?}", self.limit);
+        single(P::SPEC, &code::TIMEOUT, text, &self.common)
+    }
+
+    fn verdict(&self, until: Instant) -> Verdict {
+        let report = look::<P>(&self.own, &self.common, &self.rules, until);
+        Verdict::of(P::SPEC, report, &self.rules)
+    }
 }
 
 /// One look, or two with a pause; rates added where they are wanted.
@@ -201,34 +275,38 @@ impl Stop {
     }
 }
 
-fn usage_stop(spec: &'static Spec, why: String, unknown_as: Option<Status>, style: Style) -> Stop {
+fn wrong_usage(spec: &'static Spec, why: String, unknown_as: Option<Status>) -> Verdict {
     let rules = Rules { unknown_as, ..Rules::default() };
-    Stop::from(&Verdict::single(spec, &code::USAGE, why, &rules), style)
+    Verdict::single(spec, &code::USAGE, why, &rules)
 }
 
 /// Help and version exit 3 like a usage error: a check configured by mistake as `check_x --help`
 /// must never read as OK.
-fn parse_stop(spec: &'static Spec, error: &clap::Error, argv: &[OsString]) -> Stop {
+fn not_understood(spec: &'static Spec, error: &clap::Error, argv: &[OsString]) -> NoCall {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Stop { text: error.render().to_string(), exit: Status::Unknown.exit_code() };
+        return NoCall::Told(error.render().to_string());
     }
+    let unknown_as = unknown_as_of(argv);
+    let why = format!("{} (see {} --help)", args::one_line(error), spec.name);
+    NoCall::Usage { why, unknown_as, style: style_of(argv) }
+}
+
+/// What UNKNOWN counts as for a command line, understood or not.
+pub(crate) fn unknown_as_of(argv: &[OsString]) -> Option<Status> {
+    let said = args::said_anyway(argv, "--unknown-as");
+    said.and_then(|status| args::warning_or_critical(status).ok())
+}
+
+/// The form of output that a command line wants, understood or not.
+pub(crate) fn style_of(argv: &[OsString]) -> Style {
     let format = args::said_anyway(argv, "--output-format");
     let format = format.and_then(|name| Format::from_str(name, false).ok());
-    let unknown_as = args::said_anyway(argv, "--unknown-as");
-    let unknown_as = unknown_as.and_then(|status| args::warning_or_critical(status).ok());
-    let style = Style {
-        format: format.unwrap_or(Format::Nagios),
-        verbose: false,
-        max_output: 8192,
-        now: 0,
-    };
-    let why = format!("{} (see {} --help)", args::one_line(error), spec.name);
-    usage_stop(spec, why, unknown_as, style)
+    Style { format: format.unwrap_or(Format::Nagios), verbose: false, max_output: 8192, now: 0 }
 }
 
 /// Writes without ever blocking past the deadline. What cannot be delivered is a timeout as well,
 /// so an OK that nobody took is none.
-fn write_out(text: &[u8], exit: u8, until: Instant) -> u8 {
+pub(crate) fn write_out(text: &[u8], exit: u8, until: Instant) -> u8 {
     const LEEWAY: Duration = Duration::from_millis(40);
     let stuck = if exit == 0 { code::TIMEOUT.status.exit_code() } else { exit };
     watchdog::writing(stuck);
@@ -254,13 +332,21 @@ fn write_out(text: &[u8], exit: u8, until: Instant) -> u8 {
 
 /// A panic is a fault of ours: one line, exit 3, no trace of Rust.
 fn install_panic_line(spec: &'static Spec) {
-    std::panic::set_hook(Box::new(move |info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let what = info.payload_as_str().unwrap_or("no message");
-        let line = format!("{} UNKNOWN: internal error at {place}: {what}", spec.title);
-        let mut line = crate::plugin::text::cut(crate::plugin::text::line(&line), 255);
-        line.push('\n');
-        write_out(line.as_bytes(), 3, Instant::now());
-        watchdog::exit_now(3);
-    }));
+    std::panic::set_hook(Box::new(move |info| end_by_fault(spec, &fault(info))));
+}
+
+/// Where a fault is, and what.
+pub(crate) fn fault(info: &PanicHookInfo) -> String {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let what = info.payload_as_str().unwrap_or("no message");
+    format!("internal error at {place}: {what}")
+}
+
+/// Says it in one line, and ends the process.
+pub(crate) fn end_by_fault(spec: &Spec, fault: &str) {
+    let line = format!("{} UNKNOWN: {fault}", spec.title);
+    let mut line = crate::plugin::text::cut(crate::plugin::text::line(&line), 255);
+    line.push('\n');
+    write_out(line.as_bytes(), 3, Instant::now());
+    watchdog::exit_now(3);
 }

@@ -15,6 +15,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The readings of an earlier moment.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +80,15 @@ impl Past {
     }
 }
 
+/// What was loaded in this process, by name. Where many checks run in one, two of one set of objects
+/// compare with the run before, and not with each other.
+static LOADED: Mutex<Option<BTreeMap<String, Past>>> = Mutex::new(None);
+
+/// From now on each past is loaded once.
+pub fn load_once() {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+}
+
 /// Where one check keeps its past for one set of objects.
 pub struct Store {
     name: String,
@@ -93,6 +104,14 @@ impl Store {
 
     /// What the previous run saw.
     pub fn load(&self) -> Past {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        match loaded.as_mut() {
+            None => self.read(),
+            Some(known) => known.entry(self.name.clone()).or_insert_with(|| self.read()).clone(),
+        }
+    }
+
+    fn read(&self) -> Past {
         let dir = match open_place(false) {
             Ok(Some(dir)) => dir,
             Ok(None) => return Past::absent("this is the first run"),
@@ -117,7 +136,9 @@ impl Store {
     pub fn save(&self, past: &Past) -> Result<(), String> {
         let dir = open_place(true)?.ok_or("no place to keep a reading")?;
         let text = serde_json::to_string(past).map_err(|e| e.to_string())?;
-        let new = format!("{}.{}", self.name, std::process::id());
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let new = format!("{}.{}.{number}", self.name, std::process::id());
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let file = openat(&dir, new.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(|e| format!("{}: {e}", self.name))?;

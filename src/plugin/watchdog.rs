@@ -64,9 +64,17 @@ fn set_timer(signal: Signal, after: Duration) -> nix::Result<()> {
     Ok(())
 }
 
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// From now on nobody's waiting is noted, or everybody's again: while many checks run at once, what one
+/// waits for says little, and each note costs memory.
+pub fn hush(on: bool) {
+    HUSHED.store(on, Ordering::Release);
+}
+
 /// Says what the run waits for from now on.
 pub fn waiting_for(what: &str) {
-    if let Some(compose) = COMPOSE.get() {
+    if let Some(compose) = COMPOSE.get().filter(|_| !HUSHED.load(Ordering::Acquire)) {
         // Leaked on purpose: the handler may be reading the old one, and a run says few of them.
         WORDS.store(Box::into_raw(Box::new(compose(what))), Ordering::Release);
     }

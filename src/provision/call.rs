@@ -59,32 +59,23 @@ fn parsed<T: FromStr<Err = String>>(value: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::{self, Check};
-    use crate::plugin::args;
+    use crate::checks::list;
     use crate::provision::shell;
     use clap::Command;
     use std::path::Path;
 
-    fn of<C: Check>() -> Command {
-        args::command::<C::Args>(C::SPEC)
-    }
-
     /// The command line of a check, all of it: too large to be shipped in one more binary.
     fn parser(binary: &str) -> Command {
         match binary {
-            "check_instance_vnic" => of::<checks::instance_vnic::InstanceVnic>(),
-            "check_link" => of::<checks::link::CheckLink>(),
-            "check_ovs_port" => of::<checks::ovs_port::OvsPort>(),
-            "check_pnic_ovs" => of::<checks::pnic_ovs::PnicOvs>(),
-            "check_vconnector" => of::<checks::vconnector::Vconnector>(),
-            "check_vm" => of::<checks::vm::Vm>(),
-            "check_vnic_vconnector" => of::<checks::vnic_vconnector::VnicVconnector>(),
-            "check_vservice" => of::<checks::vservice::Vservice>(),
             // The plan makes all that these get.
             "check_instance_communications" | "check_ping" => {
                 Command::new("any").ignore_errors(true)
             }
-            other => panic!("{other} has fields in its command: how does it read them?"),
+            other => {
+                let check = list::named(other);
+                let check = check.unwrap_or_else(|| panic!("{other} is in the list of checks"));
+                (check.command)()
+            }
         }
     }
 
