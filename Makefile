@@ -3,7 +3,7 @@
 
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 CHECKS := $(patsubst checks-manifest/%.toml,%,$(wildcard checks-manifest/*.toml))
-TOOLS := calipso-doctor calipso-provision
+TOOLS := calipso-doctor calipso-provision calipso-sweep
 LAB_TOOLS := ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ip:iproute2 \
 	nsenter:util-linux setpriv:util-linux perl:perl-base pgrep:procps strace:strace file:file \
 	libvirtd:libvirt-daemon virsh:libvirt-clients \

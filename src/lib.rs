@@ -11,3 +11,4 @@ pub mod manifest;
 pub mod plugin;
 pub mod provision;
 pub mod rights;
+pub mod sweep;

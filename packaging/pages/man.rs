@@ -8,7 +8,8 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 const MANUAL: &str = "Calipso checks";
 /// In roff.
-const SEE_ALSO: &str = "\\fBcalipso\\-doctor\\fR(1), \\fBcalipso\\-provision\\fR(1)";
+const SEE_ALSO: &str =
+    "\\fBcalipso\\-doctor\\fR(1), \\fBcalipso\\-provision\\fR(1), \\fBcalipso\\-sweep\\fR(1)";
 
 /// The page of a check, and its place.
 pub fn of_check(page: &Page, date: &str) -> (String, String) {

@@ -18,11 +18,12 @@ use calipso_checks::doctor;
 use calipso_checks::manifest::SOURCES;
 use calipso_checks::manifest::schema::Entry;
 use calipso_checks::provision;
+use calipso_checks::sweep;
 use clap::Command;
 use clap_complete::{Generator, Shell, generate};
 
 /// The command line of each tool.
-const TOOLS: &[fn() -> Command] = &[doctor::command, provision::command];
+const TOOLS: &[fn() -> Command] = &[doctor::command, provision::command, sweep::command];
 
 /// One check: its command line and its entry.
 pub struct Page {

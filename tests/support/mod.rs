@@ -112,8 +112,8 @@ impl Lab {
     pub fn up(name: &str, options: &[&str]) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "the lab needs root: run `sudo make test`");
         let dir = Dir::new(name);
-        for check in checks() {
-            std::fs::copy(binary(&check), dir.0.join(&check)).expect("a copy for any user");
+        for program in checks().into_iter().chain(["calipso-sweep".to_owned()]) {
+            std::fs::copy(binary(&program), dir.0.join(&program)).expect("a copy for any user");
         }
         let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/host"))
             .arg(dir.0.join("state"))
