@@ -49,7 +49,7 @@ struct Cli {
     /// Seconds for the whole sweep
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     timeout: Duration,
-    /// Tell the Sensu agent of each object: sensu-core or sensu-go, each also with :ADDRESS:PORT
+    /// Tell the Sensu agent of each: sensu-core or sensu-go[:ADDRESS:PORT]
     #[arg(long, value_name = "AGENT")]
     to: Option<Agent>,
     /// Only objects whose names match
@@ -74,7 +74,7 @@ struct Cli {
         hide_possible_values = true
     )]
     output_format: Format,
-    /// Bytes of output at the most, at least 512; with --each of each part
+    /// Bytes of output at most, with --each of each part
     #[arg(long, value_name = "BYTES", default_value = "8192", value_parser = output_bytes)]
     max_output: usize,
     /// Overrides of operators
