@@ -2,7 +2,7 @@
 //! that nothing else tells a lost one until the last is lost.
 
 use crate::checks::device::{self, DeviceCodes};
-use crate::host::link::{Link, Watch};
+use crate::host::link::{Link, Member, Watch};
 use crate::plugin::spec::Code;
 
 /// The codes a check has for what can be wrong with the members of a bond.
@@ -84,9 +84,13 @@ fn falls_back(bond: &Link) -> bool {
 /// What was read of a member.
 pub(super) fn evidence(member: &Link, bond: &Link) -> String {
     let onoff = |up| if up { "up" } else { "down" };
-    let seen = member.member.unwrap_or_default();
-    let word = if seen.backup { "backup" } else { "active" };
-    let aggregator = seen.aggregator.map(|id| format!(", aggregator {id}")).unwrap_or_default();
+    let word = match member.member {
+        Some(Member { backup: true, .. }) => "backup",
+        Some(Member { backup: false, .. }) => "active",
+        None => "untold",
+    };
+    let aggregator = member.member.and_then(|seen| seen.aggregator);
+    let aggregator = aggregator.map(|id| format!(", aggregator {id}")).unwrap_or_default();
     format!(
         "{}: {word} member of {}{aggregator}, admin {}, carrier {} (netlink)",
         member.name,
@@ -176,5 +180,13 @@ mod tests {
         bond.admin_up = false;
         members[0].member.as_mut().expect("a member").watch = Watch::Down;
         assert_eq!(told(&bond, &members), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_tell_of_a_member_is_not_said() {
+        let (bond, mut members) = captured_bond("backup");
+        assert!(evidence(&members[1], &bond).contains("backup member of"), "{members:?}");
+        members[1].member = None;
+        assert!(evidence(&members[1], &bond).contains("untold member of"), "{members:?}");
     }
 }
