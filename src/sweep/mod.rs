@@ -207,8 +207,8 @@ fn each(planned: &Planned, answer: &Answer, style: Style) -> String {
     };
     match style.format {
         Format::Json => {
-            let said: serde_json::Value = serde_json::from_str(&output).unwrap_or_default();
-            format!("{}\n", serde_json::json!({ "name": planned.name, "said": said }))
+            let name = serde_json::Value::from(planned.name.as_str());
+            format!("{{\"name\":{name},\"said\":{}}}\n", output.trim_end())
         }
         _ => format!("# {}\n{output}\n", text::line(&planned.name)),
     }
