@@ -5,7 +5,7 @@
 //! calls a document `invalid` after half a second without a piece of it. So the documents are small, and
 //! there is one at a time: others would only keep it from reading.
 
-use super::{Delivery, Event, Fate, first_line, milliseconds, whole};
+use super::{Delivery, Event, Fate, first_line, outcome, whole};
 use crate::host::talk::{Dialogue, Heard, Remote, Talk, converse};
 use crate::host::{Trouble, Why};
 use serde_json::{Value, json};
@@ -85,16 +85,8 @@ fn result(event: &Event) -> Value {
         Some(ttl) => check.insert("ttl".into(), ttl.into()),
         None => check.remove("ttl"),
     };
-    for (word, value) in [
-        ("name", json!(event.name)),
-        ("status", json!(event.status)),
-        ("output", json!(event.output)),
-        ("issued", json!(event.executed)),
-        ("executed", json!(event.executed)),
-        ("duration", json!(milliseconds(event.duration))),
-    ] {
-        check.insert(word.into(), value);
-    }
+    check.insert("name".into(), json!(event.name));
+    check.extend(outcome(event));
     Value::Object(check)
 }
 

@@ -2,7 +2,7 @@
 //! again. While one waits for an answer, the others go on.
 
 use super::http::{Answer, Progress};
-use super::{Delivery, Event, Fate, first_line, milliseconds, whole};
+use super::{Delivery, Event, Fate, first_line, outcome, whole};
 use crate::host::Why;
 use crate::host::talk::{Dialogue, Heard, Outcome, Remote, Talk, converse};
 use serde_json::{Map, Value, json};
@@ -201,16 +201,8 @@ fn check(event: &Event) -> Map<String, Value> {
             check.insert(word.into(), json!(value));
         }
     }
-    for (word, value) in [
-        ("metadata", metadata(event)),
-        ("status", json!(event.status)),
-        ("output", json!(event.output)),
-        ("issued", json!(event.executed)),
-        ("executed", json!(event.executed)),
-        ("duration", json!(milliseconds(event.duration))),
-    ] {
-        check.insert(word.into(), value);
-    }
+    check.insert("metadata".into(), metadata(event));
+    check.extend(outcome(event));
     check
 }
 

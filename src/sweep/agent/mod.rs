@@ -11,7 +11,7 @@ mod http;
 use crate::host::talk::Remote;
 use crate::host::{Host, Trouble, Why};
 use crate::plugin::text;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -213,6 +213,18 @@ fn whole(definition: &Map<String, Value>, word: &str) -> Option<u64> {
         Value::String(text) => text.parse().ok(),
         value => value.as_u64(),
     }
+}
+
+/// What came out of a check, in the words that both agents have.
+fn outcome(event: &Event) -> [(String, Value); 5] {
+    [
+        ("status", json!(event.status)),
+        ("output", json!(event.output)),
+        ("issued", json!(event.executed)),
+        ("executed", json!(event.executed)),
+        ("duration", json!(milliseconds(event.duration))),
+    ]
+    .map(|(word, value)| (word.to_owned(), value))
 }
 
 /// Milliseconds at the finest, as Sensu Core measures; not negative, and a number.
