@@ -20,7 +20,6 @@ use crate::plugin::report::Report;
 use crate::plugin::spec::Spec;
 use crate::plugin::status::Status;
 use crate::plugin::text::count;
-use crate::rights;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -136,8 +135,7 @@ impl Check for Otep {
     fn gather(args: &Args, host: &Host) -> Facts {
         let plan = args.path.plan(None);
         let prepared = host.prepare_ping(&plan, Families::Both);
-        // To connect to Open vSwitch takes another one.
-        rights::renounce_all_but(&[rights::DAC_OVERRIDE]);
+        args.place.lay_down_other_rights();
         // A silent Open vSwitch must leave time for the packets.
         let for_ovs = Host { until: path::before_packets(host, &plan), ..*host };
         let ovs = args.place.place().map(|place| for_ovs.ovs_tunnels(&place));

@@ -28,9 +28,23 @@ impl PlaceArgs {
                 .map_err(|why| format!("OVS_RUNDIR: {why}"))?,
             (None, _) => PathBuf::from(ovs::RUNDIR),
         };
-        if self.rundir.is_some() || self.db.is_some() {
+        if self.is_the_callers() {
             rights::give_up(rights::DAC_OVERRIDE);
         }
         Ok(Place::new(rundir, self.db.clone()))
+    }
+
+    fn is_the_callers(&self) -> bool {
+        self.rundir.is_some() || self.db.is_some()
+    }
+
+    /// Lays down what is not needed to connect to the place: where it is the caller's, all and for good,
+    /// though there be another look.
+    pub fn lay_down_other_rights(&self) {
+        if self.is_the_callers() {
+            rights::give_up_all();
+        } else {
+            rights::renounce_all_but(&[rights::DAC_OVERRIDE]);
+        }
     }
 }

@@ -34,7 +34,6 @@ use crate::plugin::code::{FORBIDDEN, USAGE};
 use crate::plugin::past::Past;
 use crate::plugin::report::Report;
 use crate::plugin::spec::Spec;
-use crate::rights;
 use graph::{Graph, How};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -241,10 +240,10 @@ fn look(args: &Args, host: &Host) -> Result<Snapshot, Unseen> {
     }
     let doors = doors(&snapshot, args, host);
     // To connect to Open vSwitch still needs one, which is laid down with the first word to a daemon.
-    rights::renounce_all_but(&[rights::DAC_OVERRIDE]);
+    args.place.lay_down_other_rights();
     look_into_namespaces(&mut snapshot, args, doors);
     look_at_ovs(&mut snapshot, args, host, &place);
-    rights::renounce();
+    args.libvirt_place.lay_down_rights();
     look_at_domain(&mut snapshot, args, host);
     look_for_ways(&mut snapshot, args, &route);
     Ok(snapshot)

@@ -20,6 +20,11 @@ pub struct Uri {
 const RUNDIRS: [&str; 2] = ["/run/libvirt", "/var/run/libvirt"];
 
 impl Uri {
+    /// Whether it says where the daemon listens.
+    pub const fn names_a_socket(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// The sockets to try, in this order: the driver's own daemon, then the one for all drivers.
     pub fn sockets(&self) -> Vec<PathBuf> {
         if let Some(socket) = &self.socket {
